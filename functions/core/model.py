@@ -1,0 +1,195 @@
+"""The nouns of Headgate as values: endpoint group, autogroup, offer, worker, waiting request.
+
+Units: load in the backend's load units, `perf` in load units per second, times in epoch seconds (`_s`), money in
+integer micro-dollars (`_micro_usd`), prices in micro-dollars per hour. Parameter names of endpoint groups and autogroups are
+Vast's, unchanged, so that a configuration can be carried over.
+
+A worker is three records with one writer each, and is stored as one item: `Rental` (scale), `Condition` (report),
+`Assignments` (route).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from functions.core.lifecycle import WorkerState
+from protocol.report import Phase
+
+
+class EndpointState(enum.StrEnum):
+    """What the owner wants of a group: serve, hold the fleet as it is, or hold no running worker."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointGroup:
+    """What clients call by name, and how its fleet may grow.
+
+    `max_queue_time` and `target_queue_time` are seconds; `inactivity_timeout` is seconds without demand before the group may go
+    to zero (0: at once, negative: never); `min_load` and `min_cold_load` are load units per second.
+    """
+
+    endpoint: str
+    max_workers: int
+    max_hourly_cost_micro_usd: int
+    min_load: float = 0.0
+    min_cold_load: float = 0.0
+    target_util: float = 0.9
+    cold_mult: float = 2.5
+    cold_workers: int = 0
+    test_workers: int = 1
+    max_queue_time: float = 30.0
+    target_queue_time: float = 10.0
+    inactivity_timeout: float = 300.0
+    ticket_ttl_s: int = 60
+    endpoint_state: EndpointState = EndpointState.ACTIVE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Autogroup:
+    """One machine configuration that can serve a group. `env` holds no secret: those are merged in at the rent."""
+
+    name: str
+    search_params: str
+    image: str | None = None
+    template_hash: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    onstart: str | None = None
+    launch_args: str = ""
+    gpu_ram: float = 0.0
+    disk_gb: float = 16.0
+    boot_timeout_s: float = 900.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """A machine for rent now. Prices are for the disk size that was searched for."""
+
+    offer_id: int
+    machine_id: int
+    host_id: int
+    gpu_name: str
+    num_gpus: int
+    running_micro_usd_per_hour: int  # GPU and storage: what it bills while running
+    stopped_micro_usd_per_hour: int  # storage alone: what it bills while stopped
+    dlperf: float
+    reliability: float
+    geolocation: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """What the marketplace says of one rented machine. `running` is what it does, `wants_running` what was asked of it."""
+
+    instance_id: int
+    label: str
+    status: str
+    running: bool
+    wants_running: bool
+    failed: bool = False  # the marketplace says that it will not run: image or daemon error, offline
+    message: str = ""
+    machine_id: int = 0
+    running_micro_usd_per_hour: int = 0
+    stopped_micro_usd_per_hour: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rental:
+    """What the scaler knows and wants of a worker."""
+
+    state: WorkerState
+    state_since_s: float
+    autogroup: str
+    created_at_s: float
+    instance_id: int | None = None
+    offer_id: int = 0
+    machine_id: int = 0
+    gpu_name: str = ""
+    num_gpus: int = 1
+    running_micro_usd_per_hour: int = 0
+    stopped_micro_usd_per_hour: int = 0
+    dlperf: float = 0.0
+    reason: str = ""
+    drain_to: WorkerState | None = None  # STOPPING or DESTROYING: what follows the drain
+    boot_started_at_s: float = 0.0  # only reports received after it speak of this boot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """What the worker said last. `reported_at_s` is the report function's clock, 0 before the first report."""
+
+    phase: Phase = Phase.STARTING
+    run_id: str = ""
+    seq: int = 0
+    reported_at_s: float = 0.0
+    url: str = ""
+    perf: float = 0.0
+    slots: int = 0
+    loadtime_s: float = 0.0
+    received_load: float = 0.0
+    finished_load: float = 0.0
+    written_off_load: float = 0.0
+    in_flight: int = 0
+    finished_requests: int = 0
+    failed_requests: int = 0
+    error: str = ""
+    perf_flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignments:
+    """What routers have given to a worker: totals that only grow."""
+
+    assigned_load: float = 0.0
+    reqnum: int = 0
+    ticket_expires_at_s: float = 0.0  # of the newest ticket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """One worker: our own id, made before the rent, and the three records about it."""
+
+    worker_id: str
+    endpoint: str
+    rental: Rental
+    condition: Condition = Condition()
+    assignments: Assignments = Assignments()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitingRequest:
+    """A request that found no room. `worker_id` is set once it has been assigned (the record then serves re-routing)."""
+
+    request_idx: int
+    cost: float
+    arrived_at_s: float
+    polled_at_s: float
+    worker_id: str | None = None
+    attempts: int = 0
+    avoid: tuple[str, ...] = ()  # workers that failed it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiKey:
+    """Whom a key lets in. Only the SHA-256 of the key is stored."""
+
+    key_sha256: str
+    endpoints: frozenset[str]
+
+
+def fleet_shards(max_workers: int) -> int:
+    """Return over how many partition keys a group's workers are spread: one per 64 workers, so that no partition runs hot."""
+    return max(1, -(-max_workers // WORKERS_PER_SHARD))
+
+
+def shard_of(worker_id: str) -> int:
+    """Return the shard of a worker's item: its id names it (`w<shard>-…`), so that it is found after the count changes."""
+    return int(worker_id[1 : worker_id.index("-")])
+
+
+WORKERS_PER_SHARD = 64

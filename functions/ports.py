@@ -1,0 +1,243 @@
+"""What the services need of the world, as small Protocols. The docstrings are the contract; one suite a port tests every adapter.
+
+Errors, named for what the caller does next:
+
+    PortError
+    ├── StoreUnavailable         retried within the deadline already: answer 503, or end the tick and let the next one resume
+    ├── AssignmentRefused        the worker is full, not ready or gone: try the next one
+    ├── WorkerGone               the report speaks for a worker that no longer exists: answer 410, change nothing
+    ├── StaleReport              an older report than the stored one: answer 200, change nothing
+    ├── LeaseLost                another scaler has taken over: stop at once, write nothing more
+    ├── OfferGone                rented by someone else meanwhile: take the next offer
+    ├── InstanceGone             no such instance: a release is done
+    ├── MarketplaceBusy          rate limit, timeout or 5xx: the effect may or may not have happened; keep the intent, look again
+    └── MarketplaceRefused       credit, key, or a request that can never succeed: stop renting, raise the alarm
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from functions.core.model import ApiKey, Assignments, Autogroup, EndpointGroup, Instance, Offer, Rental, WaitingRequest, Worker
+from functions.core.record import DecisionRecord
+from functions.core.scaler_state import ScalerState
+from protocol.report import WorkerReport
+
+
+class PortError(Exception):
+    """Root of everything that a port may raise."""
+
+
+class StoreUnavailable(PortError):
+    """The table did not answer within its deadline (throttled, timed out or 5xx)."""
+
+
+class AssignmentRefused(PortError):
+    """The worker cannot take this request now; nothing was written."""
+
+
+class WorkerGone(PortError):
+    """No such worker, or it is destroyed; nothing was written."""
+
+
+class StaleReport(PortError):
+    """A newer report of the same run is stored; nothing was written."""
+
+
+class LeaseLost(PortError):
+    """Another scaler holds the group's lease; nothing was written."""
+
+
+class OfferGone(PortError):
+    """The offer is no longer for rent; nothing was rented."""
+
+
+class InstanceGone(PortError):
+    """The marketplace knows no such instance (any more)."""
+
+
+class MarketplaceBusy(PortError):
+    """No certain answer. For a mutation: it may have happened. `retry_after_s` is the marketplace's advice, 0 if none."""
+
+    def __init__(self, message: str, *, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class MarketplaceRefused(PortError):
+    """The marketplace said no and will say so again: `code` is its error, such as `auth_error` or `missing_billing`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+class Clock(Protocol):
+    """Time, so that tests own it."""
+
+    def now_s(self) -> float:
+        """Return epoch seconds."""
+
+    def wait_s(self, duration_s: float) -> None:
+        """Let `duration_s` seconds pass."""
+
+
+class Signer(Protocol):
+    """The route function's key."""
+
+    @property
+    def key_id(self) -> str:
+        """Name of the key that signs now; goes into the ticket."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the raw Ed25519 signature (64 bytes) of `message`."""
+
+
+class ScaleWaker(Protocol):
+    """How a router makes the scaler look at once."""
+
+    def wake(self, endpoint: str) -> None:
+        """Ask for a tick of `endpoint`, asynchronously; a failure is swallowed, since the schedule comes anyway."""
+
+
+class RouteStore(Protocol):
+    """The table as the router uses it. Every method raises StoreUnavailable."""
+
+    def api_key(self, key_sha256: str) -> ApiKey | None:
+        """Return the key of this hash, None if there is none. One read."""
+
+    def group(self, endpoint: str) -> EndpointGroup | None:
+        """Return the group's parameters, None if there is no such group. One read."""
+
+    def workers(self, endpoint: str, shards: Sequence[int]) -> list[Worker]:
+        """Return the READY workers of these shards (a filter, not an index). One query a shard."""
+
+    def waiting(self, endpoint: str) -> list[WaitingRequest]:
+        """Return the requests that wait, by arrival; those assigned already are left out. One query."""
+
+    def fleet_counts(self, endpoint: str, shards: Sequence[int]) -> Mapping[str, int]:
+        """Return how many workers stand in each state, for the reason in a waiting answer. One query a shard."""
+
+    def assign(self, worker: Worker, *, cost: float, assigned_load_max: float, expires_at_s: float) -> Assignments:
+        """Give `cost` to the worker in ONE conditional write and return the new totals.
+
+        The condition: it exists, is READY, its phase is `ready`, and its assigned_load is at most `assigned_load_max`. Raises
+        AssignmentRefused when the condition fails. Two calls can never get the same reqnum.
+        """
+
+    def request(self, endpoint: str, request_idx: int) -> WaitingRequest | None:
+        """Return the record of a request, None if it has none. One read."""
+
+    def put_request(self, endpoint: str, request: WaitingRequest, *, expires_at_s: float) -> None:
+        """Write the whole record; it may be forgotten after `expires_at_s`."""
+
+
+class ReportStore(Protocol):
+    """The table as the report function uses it. Every method raises StoreUnavailable."""
+
+    def record_report(self, endpoint: str, report: WorkerReport, *, now_s: float) -> Worker:
+        """Replace the worker's Condition in one conditional write and return the worker as it now is.
+
+        Raises WorkerGone when the worker does not exist or is DESTROYED, StaleReport when the stored report of the same run
+        has an equal or higher seq.
+        """
+
+    def delete_requests(self, endpoint: str, request_idxs: Sequence[int]) -> None:
+        """Forget the records of these requests; unknown ones are no error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to change one group until `until_s`. `epoch` fences: a write with an older epoch than the stored one fails."""
+
+    endpoint: str
+    owner: str
+    epoch: int
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupRecords:
+    """Everything stored about one group."""
+
+    group: EndpointGroup
+    autogroups: tuple[Autogroup, ...]
+    workers: tuple[Worker, ...]
+    waiting: tuple[WaitingRequest, ...]
+    state: ScalerState
+
+
+class ScaleStore(Protocol):
+    """The table as the scaler uses it. Every method raises StoreUnavailable."""
+
+    def acquire_lease(self, endpoint: str, *, owner: str, now_s: float, duration_s: float) -> Lease | None:
+        """Take the group's lease if it is free or expired, raising its epoch; None while another holds it."""
+
+    def renew_lease(self, lease: Lease, *, now_s: float, duration_s: float) -> Lease:
+        """Extend the lease. Raises LeaseLost."""
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give the lease back; no error if it is lost already."""
+
+    def load(self, endpoint: str) -> GroupRecords | None:
+        """Read the whole group, strongly consistent, tombstones included; None if the group does not exist."""
+
+    def put_rental(self, lease: Lease, worker_id: str, rental: Rental) -> None:
+        """Write the scaler's record of a worker, creating the item if need be, fenced by the epoch. Raises LeaseLost."""
+
+    def forget_worker(self, lease: Lease, worker_id: str) -> None:
+        """Delete a DESTROYED worker's item. Raises LeaseLost."""
+
+    def put_state(self, lease: Lease, state: ScalerState) -> None:
+        """Write what the scaler has learned. Raises LeaseLost."""
+
+    def put_decision(self, lease: Lease, record: DecisionRecord, *, expires_at_s: float) -> None:
+        """Store a decision record. Raises LeaseLost."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RentRequest:
+    """One create, complete: `env` includes the worker's token, so this value is never logged (its repr hides env)."""
+
+    offer: Offer
+    label: str
+    autogroup: Autogroup
+    env: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        """Show what is rented, never its environment."""
+        return f"RentRequest(offer_id={self.offer.offer_id}, label={self.label!r})"
+
+
+class Marketplace(Protocol):
+    """Where GPUs are rented. Every method may raise MarketplaceBusy and MarketplaceRefused; every call has a deadline."""
+
+    def search(self, autogroup: Autogroup) -> list[Offer]:
+        """Return the offers that match now, cheapest first, re-checked against the filters (the server may ignore some)."""
+
+    def create(self, request: RentRequest) -> int:
+        """Rent on demand and return the instance id.
+
+        NOT idempotent: after MarketplaceBusy it may have happened, so list by label before trying again. Raises OfferGone. A
+        contract that was created but did not start counts as created: the caller sees it in `instances` and destroys it.
+        """
+
+    def instances(self, label_prefix: str) -> list[Instance]:
+        """Return all instances whose label begins with the prefix, all pages. The list may lag some seconds behind."""
+
+    def instance(self, instance_id: int) -> Instance | None:
+        """Return one instance, None if it does not exist (any more): the authoritative answer of a release."""
+
+    def start(self, instance_id: int) -> bool:
+        """Ask to start; False when it was queued because its GPUs are taken (it may start and bill later). Raises InstanceGone."""
+
+    def stop(self, instance_id: int) -> None:
+        """Ask to stop; asynchronous. Raises InstanceGone."""
+
+    def destroy(self, instance_id: int) -> None:
+        """Destroy; asynchronous and idempotent. Raises InstanceGone when it is gone already."""
+
+    def logs(self, instance_id: int, *, lines: int) -> str:
+        """Return the last lines of the instance's log. Raises InstanceGone."""

@@ -1,0 +1,43 @@
+"""How a ticket and a request travel together in one body to the worker.
+
+* nested: `{"auth_data": {…the whole reply of /route/…}, "payload": {…}}` (current clients; may hold more keys)
+* flat: the ticket's fields beside the model's own (`{"signature": …, "inputs": …}`, the 2024 style)
+
+`split` separates the two without judging either: the ticket is untrusted until its signature has been checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from protocol.ticket import TICKET_FIELDS, TicketRejected
+
+_UNSIGNED_REPLY_FIELDS = frozenset({"__request_id", "status"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A body taken apart: `auth` is the untrusted ticket, `payload` what the model is asked."""
+
+    auth: Mapping[str, Any]
+    payload: Mapping[str, Any]
+
+
+def split(body: Mapping[str, Any]) -> Envelope:
+    """Separate ticket and payload. Raises TicketRejected("missing_ticket") when there is no ticket at all."""
+    if "auth_data" in body:
+        return _nested(body)
+    if "signature" not in body:
+        raise TicketRejected("missing_ticket")
+    auth = {key: value for key, value in body.items() if key in TICKET_FIELDS}
+    payload = {key: value for key, value in body.items() if key not in TICKET_FIELDS | _UNSIGNED_REPLY_FIELDS}
+    return Envelope(auth=auth, payload=payload)
+
+
+def _nested(body: Mapping[str, Any]) -> Envelope:
+    auth, payload = body["auth_data"], body.get("payload", {})
+    if not isinstance(auth, dict) or not isinstance(payload, dict):
+        raise TicketRejected("malformed_envelope")
+    return Envelope(auth=auth, payload=payload)

@@ -1,0 +1,33 @@
+"""What a caller is told when a request cannot be served: a stable code, a sentence, the field and the remedy.
+
+Wire: `{"error": code, "error_msg": sentence, "field": name, "remedy": sentence}`; `error_msg` is the key that Vast's clients read,
+`field` and `remedy` are absent where they do not apply. A problem never repeats a secret, a ticket or a body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One refusal: `status` is the HTTP status, `code` is stable across versions."""
+
+    status: int
+    code: str
+    message: str
+    field: str | None = None
+    remedy: str | None = None
+
+    def wire(self) -> dict[str, str]:
+        """Return the JSON object of the answer."""
+        told = {"error": self.code, "error_msg": self.message, "field": self.field, "remedy": self.remedy}
+        return {key: text for key, text in told.items() if text is not None}
+
+
+class RequestRefused(Exception):
+    """Raised where the fault is found, answered in one place: the handler writes `problem.wire()`."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem

@@ -1,0 +1,135 @@
+"""The route ticket: permission for one client to put one request on one worker, once, before it expires.
+
+The router issues it, the client carries it, the worker checks it. *Every* field is signed (Ed25519 over the canonical JSON,
+behind a context string so that no other message of ours can ever be replayed as a ticket), hence nothing in it can be altered, and
+it names the worker, so that it is useless on any other.
+
+`assigned_load` is the running total of load ever assigned to the worker, this request included. It lets the worker account for
+tickets that their clients never used: when ticket n arrives, the worker knows the total up to n; what it has not received of
+that total once those tickets have expired can no longer arrive, and is *written off*. Without it, backlog lost to
+clients that went away could only be discovered while the worker is idle.
+
+Invariants: `issued_at <= expires_at`; `reqnum` grows by one a ticket per worker; `cost` is finite and within 0..COST_MAX.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+from protocol.canonical import canonical_bytes
+
+TICKET_CONTEXT: Final = b"headgate-ticket-v1\n"
+CLOCK_SKEW_S: Final = 30
+COST_MAX: Final = 1e9
+INTEGER_MAX: Final = 2**53  # beyond it a JavaScript client would alter the number it forwards
+TEXT_LENGTH_MAX: Final = 512
+SIGNATURE_BYTES: Final = 64
+
+
+class TicketRejected(Exception):
+    """The ticket does not entitle its bearer to this request; answer 401 with `reason`, a stable code."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """One routed request. Times are whole epoch seconds; `cost` and `assigned_load` are load units."""
+
+    url: str
+    endpoint: str
+    cost: float
+    reqnum: int
+    request_idx: int
+    worker_id: str
+    assigned_load: float
+    issued_at: int
+    expires_at: int
+    key_id: str
+
+    def signed_bytes(self) -> bytes:
+        """Return the exact bytes that the signature covers."""
+        return TICKET_CONTEXT + canonical_bytes(asdict(self))
+
+    def wire(self, signature: bytes) -> dict[str, Any]:
+        """Return the JSON object that travels: every field and the signature in base64."""
+        return {**asdict(self), "signature": base64.b64encode(signature).decode()}
+
+
+TICKET_FIELDS: Final = frozenset(field.name for field in fields(Ticket)) | {"signature"}
+
+
+def parse_ticket(wire: Mapping[str, Any]) -> tuple[Ticket, bytes]:
+    """Return the ticket and its raw signature. Raises TicketRejected("malformed_ticket").
+
+    Fields that are not the ticket's are ignored (the reply of `/route/` also carries `__request_id`, and a flat envelope the
+    request itself): they are not signed, so nothing may ever be read from them.
+    """
+    if not set(wire) >= TICKET_FIELDS:
+        raise TicketRejected("malformed_ticket")
+    ticket = Ticket(
+        url=_text(wire["url"]),
+        endpoint=_text(wire["endpoint"]),
+        cost=_load(wire["cost"]),
+        reqnum=_integer(wire["reqnum"]),
+        request_idx=_integer(wire["request_idx"]),
+        worker_id=_text(wire["worker_id"]),
+        assigned_load=_load(wire["assigned_load"]),
+        issued_at=_integer(wire["issued_at"]),
+        expires_at=_integer(wire["expires_at"]),
+        key_id=_text(wire["key_id"]),
+    )
+    if ticket.issued_at > ticket.expires_at:
+        raise TicketRejected("malformed_ticket")
+    return ticket, _signature(wire["signature"])
+
+
+def check_window(ticket: Ticket, *, now_s: float) -> None:
+    """Refuse a ticket outside its lifetime, tolerating CLOCK_SKEW_S between the router's clock and the worker's."""
+    if now_s > ticket.expires_at + CLOCK_SKEW_S:
+        raise TicketRejected("expired_ticket")
+    if now_s < ticket.issued_at - CLOCK_SKEW_S:
+        raise TicketRejected("ticket_from_the_future")
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= TEXT_LENGTH_MAX:
+        raise TicketRejected("malformed_ticket")
+    return value
+
+
+def _integer(value: Any) -> int:
+    # A client in another language may forward 17 as 17.0; the canonical form is the same.
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= INTEGER_MAX:
+        raise TicketRejected("malformed_ticket")
+    return value
+
+
+def _load(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TicketRejected("malformed_ticket")
+    if not math.isfinite(value) or not 0 <= value <= INTEGER_MAX:
+        raise TicketRejected("malformed_ticket")
+    return value
+
+
+def _signature(value: Any) -> bytes:
+    if not isinstance(value, str) or len(value) > 2 * SIGNATURE_BYTES:
+        raise TicketRejected("malformed_ticket")
+    try:
+        raw = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError) as exc:
+        raise TicketRejected("malformed_ticket") from exc
+    # The standard decoder ignores stray low bits of the last character: only the one canonical text is accepted.
+    if len(raw) != SIGNATURE_BYTES or base64.b64encode(raw).decode() != value:
+        raise TicketRejected("malformed_ticket")
+    return raw
