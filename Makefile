@@ -1,0 +1,76 @@
+# The one list of verbs. `make help` prints it.
+# Needs Python 3.11 and make; everything else is installed into .venv and .venvs from the locked, hashed requirements.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+EMULATOR := .venvs/emulator
+UV_VERSION := 0.13.9
+# Never fetch an interpreter: the one named above is used, and a missing one is a clear error below.
+export UV_PYTHON_DOWNLOADS := never
+export PYTHONDONTWRITEBYTECODE :=
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Print this list
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Both environments are files to make: they are rebuilt when their lock changes, and only then.
+$(VENV)/.ready: requirements/dev.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11, or name one with make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@touch $@
+
+$(EMULATOR)/.ready: requirements/emulator.txt $(VENV)/.ready
+	@echo "Setting up $(EMULATOR) (once)"
+	@$(PYTHON) -m venv --without-pip $(EMULATOR)
+	@$(BIN)/uv pip sync --quiet --python $(EMULATOR)/bin/python --require-hashes requirements/emulator.txt
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.ready $(EMULATOR)/.ready ## Install everything that is needed, from the locks
+
+.PHONY: demo
+demo: setup ## The whole system on this machine in under 3 minutes (ARGS="--json FILE")
+	@$(BIN)/python -m sandbox demo $(ARGS)
+
+.PHONY: sandbox
+sandbox: setup ## The same system, staying up until Ctrl-C, with commands to paste
+	@$(BIN)/python -m sandbox up $(ARGS)
+
+.PHONY: marketplace
+marketplace: setup ## The marketplace simulator alone (ARGS="--port 8482 --seed 7")
+	@$(BIN)/python -m sandbox.marketplace $(ARGS)
+
+.PHONY: test
+test: setup ## Every test, in parallel, without a network
+	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+.PHONY: check
+check: setup ## Formatting, lint, types, import arrows
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@PYTHONPATH=worker_image $(BIN)/lint-imports --no-cache
+
+.PHONY: fix
+fix: setup ## Format, and mend what ruff can mend
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+.PHONY: lock
+lock: setup ## Resolve the dependency groups anew into requirements/*.txt (ARGS="--upgrade-package boto3")
+	@$(BIN)/uv pip compile $(LOCK_FLAGS) $(ARGS) --group dev -o requirements/dev.txt
+	@for group in functions worker infra; do \
+	  $(BIN)/uv pip compile $(LOCK_FLAGS) --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; done
+	@$(BIN)/uv pip compile $(LOCK_FLAGS) $(ARGS) --group emulator -o requirements/emulator.txt
+
+LOCK_FLAGS := --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11
+
+.PHONY: clean
+clean: ## Remove what the verbs above made
+	@rm -rf $(VENV) .venvs build .pytest_cache .mypy_cache .ruff_cache .hypothesis
