@@ -12,10 +12,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedPerf:
-    """Measured performance of one autogroup on one GPU model: running mean over `samples` workers, load units per second."""
+    """Measured performance of one autogroup on one GPU model: running means over `samples` workers, perf in load units per second.
+
+    `dlperf` is the marketplace's own benchmark of the same machines: their ratio predicts GPU models that were never measured.
+    """
 
     perf: float
     samples: int
+    dlperf: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,14 @@ class Avoided:
     """A machine that failed us: not rented again before `until_s`."""
 
     machine_id: int
+    until_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Halt:
+    """Nothing is rented for one autogroup before `until_s`."""
+
     until_s: float
     reason: str
 
@@ -44,7 +56,12 @@ class ScalerState:
     learned: Mapping[str, LearnedPerf] = field(default_factory=dict)
     avoided: tuple[Avoided, ...] = ()
     last_demand_at_s: float | None = None  # None: not known, which is not "never"
-    surplus_since_s: float | None = None  # since when capacity has exceeded the need without a break
+    surplus_since_s: float | None = None  # since when running capacity has exceeded the need without a break
+    cold_surplus_since_s: float | None = None  # since when running and stopped capacity together have exceeded theirs
     halted_until_s: float = 0.0  # no renting before: the marketplace refused, or an image fails everywhere
     halted_reason: str = ""
     retired_assigned_load: float = 0.0  # assigned load of workers that are gone, so that totals never fall
+    boot_failures: Mapping[str, int] = field(default_factory=dict)  # by autogroup: boots failed since one last succeeded
+    halted_autogroups: Mapping[str, Halt] = field(default_factory=dict)  # the crash breaker, by autogroup
+    unready_since_s: Mapping[str, float] = field(default_factory=dict)  # by worker id: READY to us, not ready by its own word
+    said: tuple[str, ...] = ()  # the sentences of the last decision, so that an unchanged one is not recorded again
