@@ -4,6 +4,7 @@ Errors, named for what the caller does next:
 
     PortError
     ├── StoreUnavailable         retried within the deadline already: answer 503, or end the tick and let the next one resume
+    ├── UnreadableItem           an item or a secret is missing or not what it should be: raise the alarm; a person must mend it
     ├── AssignmentRefused        the worker is full, not ready or gone: try the next one
     ├── WorkerGone               the report speaks for a worker that no longer exists: answer 410, change nothing
     ├── StaleReport              an older report than the stored one: answer 200, change nothing
@@ -18,12 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from functions.core.model import ApiKey, Assignments, Autogroup, EndpointGroup, Instance, Offer, Rental, WaitingRequest, Worker
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
 from protocol.report import WorkerReport
+
+FORGOTTEN_AT_ONCE_MAX: Final = 25  # what DynamoDB takes in one batch
 
 
 class PortError(Exception):
@@ -32,6 +35,10 @@ class PortError(Exception):
 
 class StoreUnavailable(PortError):
     """The table did not answer within its deadline (throttled, timed out or 5xx)."""
+
+
+class UnreadableItem(PortError):
+    """A stored item or secret does not hold what it should; the message names it and the field, never a secret's content."""
 
 
 class AssignmentRefused(PortError):
@@ -43,7 +50,11 @@ class WorkerGone(PortError):
 
 
 class StaleReport(PortError):
-    """A newer report of the same run is stored; nothing was written."""
+    """A report of the same run that is as new or newer is stored; nothing was written. `stored` is the worker as it is."""
+
+    def __init__(self, stored: Worker) -> None:
+        super().__init__(f"{stored.worker_id}: report {stored.condition.seq} is stored already")
+        self.stored = stored
 
 
 class LeaseLost(PortError):
@@ -103,22 +114,25 @@ class ScaleWaker(Protocol):
 
 
 class RouteStore(Protocol):
-    """The table as the router uses it. Every method raises StoreUnavailable."""
+    """The table as the router uses it. Every method raises StoreUnavailable; reads may lag by some milliseconds."""
 
     def api_key(self, key_sha256: str) -> ApiKey | None:
         """Return the key of this hash, None if there is none. One read."""
 
     def group(self, endpoint: str) -> EndpointGroup | None:
-        """Return the group's parameters, None if there is no such group. One read."""
+        """Return the group's parameters, None if there is no such group. One read. Raises UnreadableItem."""
 
     def workers(self, endpoint: str, shards: Sequence[int]) -> list[Worker]:
-        """Return the READY workers of these shards (a filter, not an index). One query a shard."""
+        """Return the workers of these shards in every state but DESTROYED. One query a shard."""
 
-    def waiting(self, endpoint: str) -> list[WaitingRequest]:
-        """Return the requests that wait, by arrival; those assigned already are left out. One query."""
+    def waiting(self, endpoint: str, *, limit: int) -> list[WaitingRequest]:
+        """Return requests that are not assigned, in order of arrival, those included whose client has left. One query.
 
-    def fleet_counts(self, endpoint: str, shards: Sequence[int]) -> Mapping[str, int]:
-        """Return how many workers stand in each state, for the reason in a waiting answer. One query a shard."""
+        At most `limit` records are looked at, oldest numbers first, those of assigned requests among them.
+        """
+
+    def halt_reason(self, endpoint: str, *, now_s: float) -> str:
+        """Return why the scaler rents nothing at this time, "" if nothing keeps it from renting. One read."""
 
     def assign(self, worker: Worker, *, cost: float, assigned_load_max: float, expires_at_s: float) -> Assignments:
         """Give `cost` to the worker in ONE conditional write and return the new totals.
@@ -128,10 +142,13 @@ class RouteStore(Protocol):
         """
 
     def request(self, endpoint: str, request_idx: int) -> WaitingRequest | None:
-        """Return the record of a request, None if it has none. One read."""
+        """Return the record of a request, None if it has none. One read, which sees every write before it."""
 
     def put_request(self, endpoint: str, request: WaitingRequest, *, expires_at_s: float) -> None:
-        """Write the whole record; it may be forgotten after `expires_at_s`."""
+        """Write the whole record; it may be forgotten after `expires_at_s`. One write."""
+
+    def forget_requests(self, endpoint: str, request_idxs: Sequence[int]) -> None:
+        """Delete these records, at most FORGOTTEN_AT_ONCE_MAX; unknown ones are no error. One call."""
 
 
 class ReportStore(Protocol):
@@ -144,8 +161,11 @@ class ReportStore(Protocol):
         has an equal or higher seq.
         """
 
-    def delete_requests(self, endpoint: str, request_idxs: Sequence[int]) -> None:
-        """Forget the records of these requests; unknown ones are no error."""
+    def delete_requests(self, endpoint: str, request_idxs: Sequence[int], *, worker_id: str) -> int:
+        """Forget the records of these requests that are assigned to this worker; return how many there were.
+
+        Others are left alone: unknown, waiting still, or with another worker meanwhile. One conditional write each.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,187 @@
+"""Where a request may go: backlog, ceiling, order of service, choice.
+
+*Backlog* is the load given to a worker and not yet finished: the total that routers assigned (theirs to write) minus the totals
+that the worker finished and wrote off (its own to report). All three only grow within one run of the worker, so a stale
+snapshot overstates the backlog and can only be too strict: what was finished since is not yet known, and what was
+assigned since is caught by the condition of the write (`assigned_load_max`).
+
+*Ceiling* is what a worker may queue: `max_queue_time` seconds of its measured performance. An idle worker takes one request
+whatever it costs, or a request dearer than the ceiling could never be served.
+
+*Order*: a request may only use the room that is left once everyone who arrived before has been placed, greedily and in
+order; a newcomer is last. One who fits nowhere is placed over the ceiling on the worker that would serve it soonest, which closes
+that worker to all who came later, so that it drains until the dear request fits. Hence the first in line is
+never worse off because of someone behind it, and since everybody becomes first, nobody starves.
+
+A router sees those who wait as of its snapshot, so one that began to wait elsewhere within the last second may be passed.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from functions.core.lifecycle import WorkerState
+from functions.core.model import Assignments, EndpointGroup, WaitingRequest, Worker
+from protocol.report import Phase
+from protocol.ticket import CLOCK_SKEW_S
+
+# A busy worker reports every 2 s and an idle one every 10 s: this is four lost reports in a row.
+WORKER_SILENT_AFTER_S: Final = 45.0
+# Vast's clients poll at least every 5 s: this is three polls that did not come.
+WAITING_FORGOTTEN_AFTER_S: Final = 15.0
+# How many of those ahead are placed, which bounds the work of one decision (1,000 x 128 workers take about 30 ms).
+PLACED_AHEAD_MAX: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A worker that may be routed to now. Load in load units, `perf` in load units per second.
+
+    `taken` tells that someone ahead has been placed on it, so that it is not idle even if that request costs nothing.
+    """
+
+    worker: Worker
+    perf: float
+    backlog: float
+    ceiling: float
+    taken: bool = False
+
+
+def backlog(worker: Worker) -> float:
+    """Return the load that the worker still has before it, never negative."""
+    said, given = worker.condition, worker.assignments
+    if given.ticket_expires_at_s + CLOCK_SKEW_S < said.reported_at_s:
+        # Every ticket has expired: nothing is on its way, and what the worker holds is all there is.
+        return max(0.0, said.received_load - said.finished_load)
+    return max(0.0, given.assigned_load - said.finished_load - said.written_off_load)
+
+
+def is_routable(worker: Worker, *, now_s: float) -> bool:
+    """Tell whether the scaler wants the worker used, and the worker says that it serves and has said so lately."""
+    said = worker.condition
+    serves = said.phase is Phase.READY and said.perf > 0 and bool(said.url)
+    return worker.rental.state is WorkerState.READY and serves and now_s - said.reported_at_s <= WORKER_SILENT_AFTER_S
+
+
+def candidates(workers: Iterable[Worker], *, group: EndpointGroup, now_s: float) -> list[Candidate]:
+    """Return the workers that may be routed to now, with what they have before them."""
+    return [_candidate(worker, group) for worker in workers if is_routable(worker, now_s=now_s)]
+
+
+def with_assignments(candidate: Candidate, assignments: Assignments) -> Candidate:
+    """Return the candidate after a write has told its new totals."""
+    worker = replace(candidate.worker, assignments=assignments)
+    return replace(candidate, worker=worker, backlog=backlog(worker))
+
+
+def fits(candidate: Candidate, cost: float) -> bool:
+    """Tell whether the worker may take `cost` on top of what it has: within its ceiling, or idle."""
+    idle = candidate.backlog == 0 and not candidate.taken
+    return idle or candidate.backlog + cost <= candidate.ceiling
+
+
+def completion_s(candidate: Candidate, cost: float) -> float:
+    """Return the expected seconds until the worker would have finished `cost`."""
+    return (candidate.backlog + cost) / candidate.perf
+
+
+def assigned_load_max(candidate: Candidate, cost: float) -> float:
+    """Return the total at which the write must refuse: others may have given the worker load since the snapshot.
+
+    Worked example: assigned 900, backlog 100, ceiling 300, cost 50: the write passes while the total is at most 1,050.
+    """
+    spare = max(0.0, candidate.ceiling - candidate.backlog - cost)
+    total = candidate.worker.assignments.assigned_load + spare
+    # The table adds in decimal and we in binary: without slack, one unit in the last place could make an idle worker refuse for ever.
+    return total + 4 * math.ulp(total)
+
+
+def choose(candidates: Iterable[Candidate], *, cost: float, avoid: Collection[str], rng: random.Random) -> Candidate | None:
+    """Return the fitting worker with the least expected completion, ties at random; None if nobody fits."""
+    best: list[Candidate] = []
+    best_s = math.inf
+    for candidate in candidates:
+        if not fits(candidate, cost) or candidate.worker.worker_id in avoid:
+            continue
+        expected_s = completion_s(candidate, cost)
+        if expected_s < best_s:
+            best, best_s = [candidate], expected_s
+        elif expected_s == best_s:
+            best.append(candidate)
+    return rng.choice(best) if best else None
+
+
+def admit(
+    candidates: Sequence[Candidate],
+    request: WaitingRequest,
+    *,
+    ahead: Sequence[WaitingRequest],
+    avoid: Collection[str],
+    rng: random.Random,
+) -> Candidate | None:
+    """Return the worker that `request` may take now, with the room of those `ahead` taken out; None: it has to wait."""
+    if len(ahead) > PLACED_AHEAD_MAX:
+        return None
+    return choose(reserve(candidates, ahead), cost=request.cost, avoid=avoid, rng=rng)
+
+
+def reserve(candidates: Sequence[Candidate], ahead: Iterable[WaitingRequest]) -> Sequence[Candidate]:
+    """Return the candidates with the backlog that they will have once everyone `ahead` has been placed, in order."""
+    places = list(candidates)
+    for request in ahead:
+        if not any(fits(place, 0.0) for place in places):
+            break  # nobody has room left, not even for nothing: placing the others changes no answer
+        index = _place(places, request)
+        place = places[index]
+        places[index] = replace(place, backlog=place.backlog + request.cost, taken=True)
+    return places
+
+
+def to_avoid(request: WaitingRequest, candidates: Sequence[Candidate], *, just_failed: bool) -> frozenset[str]:
+    """Return the workers that failed the request.
+
+    They are allowed again when nobody else is there, but never in answer to the failure itself: a client that is sent straight
+    back to a dead worker comes back without a pause.
+    """
+    failed = frozenset(request.avoid)
+    others = any(candidate.worker.worker_id not in failed for candidate in candidates)
+    return failed if others or just_failed else frozenset()
+
+
+def is_forgotten(request: WaitingRequest, *, now_s: float) -> bool:
+    """Tell whether its client has stopped asking."""
+    return now_s - request.polled_at_s > WAITING_FORGOTTEN_AFTER_S
+
+
+def still_waiting(requests: Iterable[WaitingRequest], *, now_s: float) -> list[WaitingRequest]:
+    """Return those that wait and still ask, in order of arrival."""
+    kept = [each for each in requests if each.worker_id is None and not is_forgotten(each, now_s=now_s)]
+    return sorted(kept, key=_order)
+
+
+def ahead_of(request: WaitingRequest, waiting: Iterable[WaitingRequest]) -> list[WaitingRequest]:
+    """Return those of `waiting` (in order) that arrived before `request`; a newcomer without a number is last."""
+    if not request.request_idx:
+        return list(waiting)
+    return [each for each in waiting if _order(each) < _order(request)]
+
+
+def _order(request: WaitingRequest) -> tuple[float, int]:
+    return request.arrived_at_s, request.request_idx
+
+
+def _candidate(worker: Worker, group: EndpointGroup) -> Candidate:
+    perf = worker.condition.perf
+    return Candidate(worker=worker, perf=perf, backlog=backlog(worker), ceiling=group.max_queue_time * perf)
+
+
+def _place(places: Sequence[Candidate], request: WaitingRequest) -> int:
+    # No randomness here: the same queue must reserve the same room at every poll.
+    avoid = to_avoid(request, places, just_failed=False)
+    allowed = [index for index, place in enumerate(places) if place.worker.worker_id not in avoid]
+    fitting = [index for index in allowed if fits(places[index], request.cost)]
+    return min(fitting or allowed, key=lambda index: completion_s(places[index], request.cost))
