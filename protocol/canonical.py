@@ -33,7 +33,9 @@ def parse_object(body: bytes, *, size_max: int) -> dict[str, Any]:
         value = json.loads(body, object_pairs_hook=_unique_pairs, parse_constant=_refuse_constant)
     except RecursionError as exc:
         raise MalformedJson("body is nested too deeply") from exc
-    except (UnicodeDecodeError, json.JSONDecodeError) as exc:
+    except MalformedJson:
+        raise
+    except ValueError as exc:  # not UTF-8, not JSON, or a number of more digits than Python converts
         raise MalformedJson("body is not valid JSON") from exc
     if not isinstance(value, dict):
         raise MalformedJson("body must be a JSON object")

@@ -16,7 +16,6 @@ Field names are Vast's where the meaning is the same (`id`, `mtoken`, `loadtime`
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
@@ -118,7 +117,7 @@ class WorkerReport:
             in_flight=_count(wire, "num_requests_working"),
             finished_requests=_count(wire, "finished_requests"),
             failed_requests=_count(wire, "failed_requests"),
-            error=_value(wire, "error_msg", str)[:ERROR_LENGTH_MAX],
+            error=_sentence(wire, "error_msg"),
             perf_flags=_flags(wire),
         )
 
@@ -138,7 +137,10 @@ class ReportAnswer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completions:
-    """Requests that one worker is done with. `POST /delete_requests/`; at most COMPLETIONS_MAX a call; repeats are harmless."""
+    """Requests that one worker has served. `POST /delete_requests/`; at most COMPLETIONS_MAX a call; repeats are harmless.
+
+    Entries that say `success: false` are left out: their client will ask again, and the router must remember who failed it.
+    """
 
     request_idxs: tuple[int, ...]
 
@@ -149,7 +151,8 @@ class Completions:
         rows = _value(wire, field, list)
         if len(rows) > COMPLETIONS_MAX:
             raise MalformedReport(field, f"{len(rows)} entries; send at most {COMPLETIONS_MAX} a call")
-        return cls(request_idxs=tuple(_request_idx(row, field) for row in rows))
+        idxs = [(_request_idx(row, field), _succeeded(row if isinstance(row, dict) else wire)) for row in rows]
+        return cls(request_idxs=tuple(idx for idx, succeeded in idxs if succeeded))
 
 
 def _request_idx(row: Any, field: str) -> int:
@@ -157,6 +160,10 @@ def _request_idx(row: Any, field: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < COUNTER_MAX:
         raise MalformedReport(field, "every entry needs a request_idx, a positive integer below 2**53")
     return value
+
+
+def _succeeded(entry: Mapping[str, Any]) -> bool:
+    return entry.get("success") is not False
 
 
 def _value(wire: Mapping[str, Any], name: str, kind: type[_T]) -> _T:
@@ -168,16 +175,21 @@ def _value(wire: Mapping[str, Any], name: str, kind: type[_T]) -> _T:
 
 def _text(wire: Mapping[str, Any], name: str, *, empty: bool = False) -> str:
     value = _value(wire, name, str)
-    if len(value) > TEXT_LENGTH_MAX or not (value or empty):
-        raise MalformedReport(name, f"1 to {TEXT_LENGTH_MAX} characters are needed")
+    if len(value) > TEXT_LENGTH_MAX or not (value or empty) or not value.isprintable():
+        raise MalformedReport(name, f"1 to {TEXT_LENGTH_MAX} printable characters are needed")
     return value
+
+
+def _sentence(wire: Mapping[str, Any], name: str) -> str:
+    # Whatever a crashing server printed: half a surrogate pair is replaced, since no store would take it.
+    return _value(wire, name, str)[:ERROR_LENGTH_MAX].encode(errors="replace").decode()
 
 
 def _amount(wire: Mapping[str, Any], name: str) -> float:
     value = wire.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise MalformedReport(name, "a finite number is needed")
-    if not 0 <= value <= COUNTER_MAX:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise MalformedReport(name, "a number is needed")
+    if not 0 <= value <= COUNTER_MAX:  # false for NaN too
         raise MalformedReport(name, "a number from 0 to 2**53 is needed")
     return float(value)
 
@@ -198,6 +210,6 @@ def _phase(wire: Mapping[str, Any]) -> Phase:
 
 def _flags(wire: Mapping[str, Any]) -> tuple[str, ...]:
     flags = _value(wire, "perf_flags", list)
-    if len(flags) > 16 or not all(isinstance(flag, str) and len(flag) <= 32 for flag in flags):
-        raise MalformedReport("perf_flags", "at most 16 strings of at most 32 characters are needed")
+    if len(flags) > 16 or not all(isinstance(flag, str) and len(flag) <= 32 and flag.isprintable() for flag in flags):
+        raise MalformedReport("perf_flags", "at most 16 strings of at most 32 printable characters are needed")
     return tuple(flags)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
@@ -100,7 +99,7 @@ def check_window(ticket: Ticket, *, now_s: float) -> None:
 
 
 def _text(value: Any) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= TEXT_LENGTH_MAX:
+    if not isinstance(value, str) or not 0 < len(value) <= TEXT_LENGTH_MAX or not value.isprintable():
         raise TicketRejected("malformed_ticket")
     return value
 
@@ -117,7 +116,7 @@ def _integer(value: Any) -> int:
 def _load(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TicketRejected("malformed_ticket")
-    if not math.isfinite(value) or not 0 <= value <= INTEGER_MAX:
+    if not 0 <= value <= INTEGER_MAX:  # false for NaN too
         raise TicketRejected("malformed_ticket")
     return value
 

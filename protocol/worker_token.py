@@ -40,7 +40,7 @@ def mint_worker_token(secret: bytes, *, stack: str, identity: WorkerIdentity) ->
 
 def verify_worker_token(secret: bytes, token: str, *, stack: str) -> WorkerIdentity:
     """Return whose token it is, comparing in constant time. Raises InvalidWorkerToken."""
-    if len(token) > TOKEN_LENGTH_MAX:
+    if len(token) > TOKEN_LENGTH_MAX or not token.isascii() or not token.isprintable():
         raise InvalidWorkerToken
     parts = token.split(".")
     if len(parts) != 4 or parts[0] != TOKEN_VERSION:

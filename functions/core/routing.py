@@ -96,7 +96,7 @@ def assigned_load_max(candidate: Candidate, cost: float) -> float:
     """
     spare = max(0.0, candidate.ceiling - candidate.backlog - cost)
     total = candidate.worker.assignments.assigned_load + spare
-    # The table adds in decimal and we in binary: without slack, one unit in the last place could make an idle worker refuse for ever.
+    # The table adds in decimal and we in binary: without slack, one unit in the last place could make a worker refuse for ever.
     return total + 4 * math.ulp(total)
 
 
