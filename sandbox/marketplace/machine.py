@@ -1,0 +1,126 @@
+"""A machine for rent: what it is (`Hardware`, never changes) and how it stands (`Machine`: price, free GPUs, link).
+
+A machine with k free GPUs is listed as several *overlapping* offers: of its smallest unit (`unit`), twice that, four times, and
+all that is left, each at the same price per GPU and with disk, memory, cores and ports prorated. Every offer is a prefix of the
+same order of free GPUs, so taking any one of them takes GPUs from every other.
+
+Invariants: `free` and every contract's and rival's GPUs partition `hardware.gpu_ids`; nothing is in two hands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from sandbox.marketplace.agenda import HostSays
+from sandbox.marketplace.gpus import GpuModel
+from sandbox.marketplace.lifecycle import Link
+
+VERICODES: Final = {"verified": 1, "unverified": 0}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Host:
+    """Who owns machines: the location and trust that all of them share."""
+
+    host_id: int
+    geolocation: str
+    geolocode: int
+    verification: str
+    vericode: int
+    datacenter: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A machine's line. Speeds are Mbit/s as measured (a broken measurement reads 0 or nonsense), prices per GB."""
+
+    up_mbit_s: float
+    down_mbit_s: float
+    up_micro_usd_per_gb: int
+    down_micro_usd_per_gb: int
+    ports: int
+    static_ip: bool
+    public_ipaddr: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Board:
+    """Processor, memory and disk of the whole machine. Names are None where the real market's rows have null."""
+
+    cpu_name: str | None
+    cpu_cores: int
+    cpu_ghz: float | None
+    cpu_ram_mb: int
+    mobo_name: str | None
+    os_version: str | None
+    disk_name: str | None
+    disk_gb: float
+    disk_mb_s: float
+    pci_gen: float
+    pcie_gb_s: float | None
+    lanes: int
+    nvlink_gb_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hardware:
+    """What a machine is. `dlperf` and `tflops` are per GPU and this machine's own, around its model's."""
+
+    machine_id: int
+    host: Host
+    gpu: GpuModel
+    gpu_ids: tuple[int, ...]
+    unit: int
+    dlperf: float
+    tflops: float
+    bandwidth_gb_s: float
+    gpu_max_temp: float
+    board: Board
+    network: Network
+    driver_version: str
+    cuda_max_good: float
+    reliability: float
+    storage_micro_usd_per_gb_month: int
+    listed_at_s: float
+    term_ends_s: float
+
+    @property
+    def verified(self) -> bool:
+        """Whether the marketplace has verified it."""
+        return self.host.verification == "verified"
+
+
+@dataclass(slots=True, kw_only=True)
+class Machine:
+    """How a machine stands. Prices are per GPU and hour; `images` are pulled already; `waiting` are queued contracts."""
+
+    hardware: Hardware
+    price_micro_usd_per_hour: int
+    bid_micro_usd_per_hour: int
+    free: list[int]
+    link: Link = Link.ONLINE
+    outage: int = 0
+    images: set[str] = field(default_factory=set)
+    contracts: set[int] = field(default_factory=set)
+    waiting: list[int] = field(default_factory=list)
+    unheard: list[HostSays] = field(default_factory=list)
+
+    def offered_sizes(self) -> list[int]:
+        """Return how many GPUs its offers have: the unit, doubled while it fits, and all that is free in whole units."""
+        unit, whole = self.hardware.unit, len(self.free) // self.hardware.unit * self.hardware.unit
+        sizes = []
+        while unit < whole:
+            sizes.append(unit)
+            unit *= 2
+        return [*sizes, whole] if whole else []
+
+    def take(self, gpu_ids: tuple[int, ...]) -> None:
+        """Hand out GPUs that are free."""
+        for gpu_id in gpu_ids:
+            self.free.remove(gpu_id)
+
+    def give_back(self, gpu_ids: tuple[int, ...]) -> None:
+        """Take GPUs back; the order of free GPUs is the machine's own again."""
+        freed = {*self.free, *gpu_ids}
+        self.free = [gpu_id for gpu_id in self.hardware.gpu_ids if gpu_id in freed]

@@ -1,0 +1,91 @@
+"""Everybody else on the marketplace: renters who take offers and give them back, hosts who change prices.
+
+They are why an offer can be gone between a search and its accept, and why a stopped instance may not start again. All of it is
+drawn from its own generator, so that a market looks the same whatever the account under test does to it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sandbox.marketplace.agenda import Agenda, HostReprices, RivalArrives, RivalLeaves
+from sandbox.marketplace.instance import to_us
+from sandbox.marketplace.lifecycle import Link
+from sandbox.marketplace.machine import Machine
+from sandbox.marketplace.market import MarketOptions
+from sandbox.marketplace.offers import OfferBook
+
+_HOUR_S: Final = 3_600.0
+# Quartiles of real price changes are -11 % and +5 % (67,031 offers of 2026).
+_REPRICE_LEAST: Final = 0.85
+_REPRICE_MOST: Final = 1.10
+_PRICE_MICRO_USD_PER_HOUR_MIN: Final = 1_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Rivals:
+    """The other renters. `freed` is called with a machine whose GPUs came back."""
+
+    options: MarketOptions
+    agenda: Agenda
+    book: OfferBook
+    machines: Mapping[int, Machine]
+    rng: random.Random
+    freed: Callable[[Machine, int], None]
+
+    def settle(self, now_us: int) -> None:
+        """Begin as if the market had been open for long: some machines are taken, and events are due."""
+        busy_hours = self.options.rivals_per_machine_hour * self.options.rival_hours
+        for machine in self.machines.values():
+            if self.rng.random() < busy_hours / (1 + busy_hours):
+                self._take_some(machine, now_us)
+            else:
+                self.book.relist(machine)
+            self._expect_arrival(machine, now_us)
+            self._expect_reprice(machine, now_us)
+
+    def arrive(self, machine: Machine, now_us: int) -> None:
+        """One renter comes by and takes an offer of this machine, if it has any."""
+        if machine.link is Link.ONLINE and machine.free:
+            self._take_some(machine, now_us)
+        self._expect_arrival(machine, now_us)
+
+    def leave(self, machine: Machine, gpu_ids: tuple[int, ...], now_us: int) -> None:
+        """One renter gives GPUs back."""
+        machine.give_back(gpu_ids)
+        self.freed(machine, now_us)
+
+    def reprice(self, machine: Machine, now_us: int) -> None:
+        """The host changes its price; its offers get new ask ids."""
+        factor = self.rng.uniform(_REPRICE_LEAST, _REPRICE_MOST)
+        machine.price_micro_usd_per_hour = max(_PRICE_MICRO_USD_PER_HOUR_MIN, round(machine.price_micro_usd_per_hour * factor))
+        self.book.relist(machine)
+        self._expect_reprice(machine, now_us)
+
+    def take(self, machine: Machine, gpu_ids: tuple[int, ...], now_us: int) -> None:
+        """Rent exactly these free GPUs for a while."""
+        machine.take(gpu_ids)
+        self.book.relist(machine)
+        stay_s = self.rng.expovariate(1.0) * self.options.rival_hours * _HOUR_S
+        self.agenda.put(now_us + to_us(stay_s), RivalLeaves(machine.hardware.machine_id, gpu_ids))
+
+    def _take_some(self, machine: Machine, now_us: int) -> None:
+        sizes = machine.offered_sizes()
+        if sizes:
+            self.take(machine, tuple(machine.free[: self.rng.choice(sizes)]), now_us)
+
+    def _expect_arrival(self, machine: Machine, now_us: int) -> None:
+        wait_us = self._wait_us(self.options.rivals_per_machine_hour)
+        if wait_us is not None:
+            self.agenda.put(now_us + wait_us, RivalArrives(machine.hardware.machine_id))
+
+    def _expect_reprice(self, machine: Machine, now_us: int) -> None:
+        wait_us = self._wait_us(self.options.reprices_per_machine_hour)
+        if wait_us is not None:
+            self.agenda.put(now_us + wait_us, HostReprices(machine.hardware.machine_id))
+
+    def _wait_us(self, per_hour: float) -> int | None:
+        return to_us(self.rng.expovariate(per_hour) * _HOUR_S) if per_hour > 0 else None

@@ -1,0 +1,363 @@
+"""The marketplace itself: one account, its contracts, and the market around it. Pure and deterministic.
+
+Time is given to every call and never runs backwards: a call with an older time happens at the latest time seen. Before a call
+does anything, everything that was due by then happens, each event at its own time, so two worlds that are asked the same things
+at the same times are equal however often they are asked in between. All randomness comes from the one generator given, split at
+the start by purpose: the market, the hosts and the faults do not disturb each other's draws.
+
+Two knobs change speed and are deliberately apart. `boot_speed` divides what a host takes to boot, stop or reboot. The clock that
+is passed in decides how fast money accrues and fates strike: feed it real seconds and a second costs a second.
+
+Invariants (property-tested): a GPU is in at most one pair of hands; a bill is the integral of its contract's states; every
+offer's GPUs are free; a destroyed contract never comes back.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import Final
+
+from sandbox.marketplace import errors
+from sandbox.marketplace.agenda import Agenda, HostSays, TermEnds
+from sandbox.marketplace.contracts import Contracts
+from sandbox.marketplace.course import Course
+from sandbox.marketplace.durations import Durations
+from sandbox.marketplace.effects import Effect
+from sandbox.marketplace.faults import Fate, FaultOptions, FaultPlan, trust_of
+from sandbox.marketplace.instance import Contract, to_s, to_us
+from sandbox.marketplace.ledger import Bill, Ledger, Tariff, micro_usd
+from sandbox.marketplace.lifecycle import HOLDS_GPUS, Event, Phase
+from sandbox.marketplace.market import MarketOptions, make_machines
+from sandbox.marketplace.offers import Offer, OfferBook, Row
+from sandbox.marketplace.order import Order
+from sandbox.marketplace.query import Query, compile_query
+from sandbox.marketplace.rivals import Rivals
+
+FIRST_CONTRACT_ID: Final = 13_500_000
+CONTRACT_ID_STEP_MAX: Final = 60
+FIRST_SIMULATED_PORT: Final = 40_000
+MB_PER_GB: Final = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldOptions:
+    """What kind of marketplace. `image_gb` is the size of every image; `search_limit_max` caps every reply (real: 64 at times)."""
+
+    market: MarketOptions = field(default_factory=MarketOptions)
+    faults: FaultOptions = field(default_factory=FaultOptions)
+    boot_speed: float = 1.0
+    credit_usd: float = 100.0
+    image_gb: float = 8.0
+    search_limit_max: int | None = None
+
+
+class World:
+    """One marketplace with one account. Methods that act raise Refused, as the API answers it."""
+
+    def __init__(
+        self,
+        options: WorldOptions,
+        *,
+        rng: random.Random,
+        now_s: float,
+        take_port: Callable[[], int] | None = None,
+    ) -> None:
+        """Open the market at `now_s`. Without `take_port` host ports are numbered, which is right where no process listens."""
+        market_rng, host_rng, fault_rng, self._names = (random.Random(rng.getrandbits(64)) for _ in range(4))
+        self.options = options
+        self.plan = FaultPlan(options.faults, fault_rng)
+        self._agenda, self.book, self.ledger = Agenda(), OfferBook(), Ledger()
+        self.machines = {each.hardware.machine_id: each for each in make_machines(options.market, market_rng, now_s=now_s)}
+        self.contracts = Contracts(
+            agenda=self._agenda,
+            book=self.book,
+            ledger=self.ledger,
+            plan=self.plan,
+            durations=Durations(options.boot_speed),
+            rng=host_rng,
+            take_port=take_port or count(FIRST_SIMULATED_PORT).__next__,
+            image_gb=options.image_gb,
+        )
+        self._rivals = Rivals(
+            options=options.market,
+            agenda=self._agenda,
+            book=self.book,
+            machines=self.machines,
+            rng=market_rng,
+            freed=self.contracts.freed,
+        )
+        self._course = Course(
+            agenda=self._agenda,
+            contracts=self.contracts,
+            rivals=self._rivals,
+            machines=self.machines,
+            ledger=self.ledger,
+            plan=self.plan,
+            credit_micro_usd=micro_usd(options.credit_usd),
+            now_us=to_us(now_s),
+        )
+        self._rivals.settle(to_us(now_s))
+        self._last_contract_id = FIRST_CONTRACT_ID
+
+    # --- time ---
+
+    @property
+    def now_us(self) -> int:
+        """The latest time seen, in microseconds."""
+        return self._course.now_us
+
+    def advance(self, now_s: float) -> int:
+        """Let everything happen that is due by `now_s`; returns the present in microseconds."""
+        return self._course.run_until(to_us(now_s))
+
+    def next_event_s(self) -> float | None:
+        """Return when something happens next if nobody acts, None if never."""
+        at_us = self._agenda.next_us()
+        return None if at_us is None else to_s(at_us)
+
+    def take_effects(self) -> list[Effect]:
+        """Return what should happen to processes since the last call, in order."""
+        taken, self.contracts.effects = self.contracts.effects, []
+        return taken
+
+    # --- reading ---
+
+    def search(self, asked: object, now_s: float) -> tuple[Query, list[Row]]:
+        """Return the offers that match, best first, as shared rows without `duration`; and the compiled query."""
+        now_us = self.advance(now_s)
+        mine = frozenset(contract.machine.hardware.machine_id for contract in self.contracts.live.values())
+        query = compile_query(asked, now_s=to_s(now_us), own_machines=mine)
+        if self.options.search_limit_max is not None:
+            query = replace(query, limit=min(query.limit, self.options.search_limit_max))
+        return query, query.ranked(offer.row(query.pricing) for offer in self.book)
+
+    def listed(self, now_s: float) -> list[Contract]:
+        """Return the instances as a list shows them, by id; a list may lag behind (see `FaultOptions.list_lag`)."""
+        now_us = self.advance(now_s)
+        return [contract for contract in self.contracts.all.values() if contract.listed(now_us)]
+
+    def show(self, contract_id: int, now_s: float) -> Contract | None:
+        """Return one instance, None if it does not exist (any more). This read never lags."""
+        self.advance(now_s)
+        return self.contracts.live.get(contract_id)
+
+    def balance_micro_usd(self, now_s: float) -> int:
+        """Return the credit that is left; storage can take it below zero."""
+        return self._course.credit_micro_usd - self.ledger.total_micro_usd(self.advance(now_s))
+
+    def bill(self, now_s: float) -> Bill:
+        """Return what everything has cost so far."""
+        return self.ledger.bill(self.advance(now_s))
+
+    # --- acting, as the account ---
+
+    def create(self, ask_id: int, order: Order, now_s: float, *, fate: Fate | None = None, granted: bool = True) -> Contract:
+        """Accept an offer. NOT idempotent. A new contract that could not start is stopped or queued, and its disk costs all the same.
+
+        `fate` overrides what is drawn; `granted=False` makes the contract without its GPUs. Raises Refused.
+        """
+        now_us = self.advance(now_s)
+        self._require_credit(now_us)
+        offer = self.book.get(ask_id)
+        if offer is None:
+            return self._create_queued(ask_id, order, now_us)
+        if order.disk_mb > offer.disk_gb * MB_PER_GB:
+            raise errors.bad_request(
+                f"error 400/3474: Invalid args: disk {order.disk_mb / MB_PER_GB:g} GB exceeds what the offer has"
+            )
+        outbid = order.bid_micro_usd_per_hour is not None and order.bid_micro_usd_per_hour < offer.min_bid_micro_usd_per_hour
+        if outbid and order.cancel_unavail:
+            raise errors.ask_unavailable(ask_id)
+        contract = self._contract(offer, order, now_us)
+        self._draw_life(contract, fate, now_us)
+        if granted and order.running and not outbid:
+            contract.gpu_ids = offer.gpu_ids
+            self.book.accept(ask_id)
+            offer.machine.take(offer.gpu_ids)
+        self._add(contract, now_us)
+        return contract
+
+    def start(self, contract_id: int, now_s: float) -> None:
+        """Ask to start. Raises Refused, also (status 200) when the start is queued because the GPUs are taken."""
+        now_us = self.advance(now_s)
+        contract = self._live(contract_id)
+        self._require_credit(now_us)
+        contract.outbid = False
+        if contract.phase in HOLDS_GPUS:
+            self._apply(contract, Event.START_GRANTED, now_us)
+            return
+        if contract.term_ends_s <= to_s(now_us):
+            raise errors.resources_unavailable()
+        if contract.phase is Phase.QUEUED or not self.contracts.grant(contract, now_us):
+            self._course.queue(contract, now_us)
+            raise errors.resources_unavailable()
+        self._course.watch_credit()
+
+    def stop(self, contract_id: int, now_s: float) -> None:
+        """Ask to stop, asynchronously. Raises Refused when there is no such instance."""
+        now_us = self.advance(now_s)
+        contract = self._live(contract_id)
+        contract.outbid = False
+        self._apply(contract, Event.STOP_ASKED, now_us)
+
+    def reboot(self, contract_id: int, now_s: float) -> None:
+        """Stop and start the container; it keeps its GPUs. Raises Refused when it is not started."""
+        self._restart(contract_id, Event.REBOOT_ASKED, now_s)
+
+    def recycle(self, contract_id: int, now_s: float) -> None:
+        """Make the container anew; it keeps its GPUs and loses its files. Raises Refused when it is not started."""
+        self._restart(contract_id, Event.RECYCLE_ASKED, now_s)
+
+    def destroy(self, contract_id: int, now_s: float) -> None:
+        """Destroy; from now on it costs nothing. Raises Refused when it is gone already."""
+        now_us = self.advance(now_s)
+        contract = self._live(contract_id)
+        self._apply(contract, Event.DESTROY_ASKED, now_us)
+        contract.destroyed_us = now_us
+        contract.listed_until_us = now_us + to_us(self.plan.draw_list_lag_s())
+        contract.machine.contracts.discard(contract_id)
+        del self.contracts.live[contract_id]
+
+    def label(self, contract_id: int, label: str | None, now_s: float) -> None:
+        """Change the label. Raises Refused."""
+        self.advance(now_s)
+        self._live(contract_id).label = label
+
+    def change_bid(self, contract_id: int, bid_micro_usd_per_hour: int, now_s: float) -> None:
+        """Change an interruptible contract's bid, per machine and hour. Raises Refused."""
+        now_us = self.advance(now_s)
+        contract = self._live(contract_id)
+        if not contract.is_bid:
+            raise errors.Refused(400, "invalid_args", "Can't change price of on-demand contract.")
+        contract.tariff = replace(contract.tariff, gpu_micro_usd_per_hour=bid_micro_usd_per_hour)
+        self.ledger.reprice(contract_id, contract.tariff, now_us)
+        if bid_micro_usd_per_hour < contract.min_bid_micro_usd_per_hour:
+            self._course.outbid(contract, now_us)
+        elif contract.phase is Phase.STOPPED and not self.contracts.grant(contract, now_us):
+            self._course.queue(contract, now_us)
+        self._course.watch_credit()
+
+    # --- acting, as the world ---
+
+    def process_started(self, contract_id: int) -> None:
+        """Note that a real process stands behind the contract: its exit, not a timer, ends a stop."""
+        self.contracts.all[contract_id].has_process = True
+
+    def process_exited(self, contract_id: int, now_s: float) -> None:
+        """Note that the contract's process has ended, asked or not."""
+        now_us = self.advance(now_s)
+        contract = self.contracts.all[contract_id]
+        contract.has_process = False
+        event = {Phase.STOPPING: Event.CONTAINER_HALTED, Phase.RUNNING: Event.CONTAINER_ENDED}.get(contract.phase)
+        if event is not None:
+            self.contracts.hear(HostSays(contract_id, contract.epoch, event), now_us)
+        self._course.watch_credit()
+
+    def transfer(self, contract_id: int, now_s: float, *, up_bytes: int, down_bytes: int) -> None:
+        """Charge traffic to a contract. Raises Refused when there is no such instance."""
+        self.advance(now_s)
+        self._live(contract_id)
+        self.ledger.transfer(contract_id, up_bytes=up_bytes, down_bytes=down_bytes)
+        self._course.watch_credit()
+
+    def add_credit(self, usd: float, now_s: float) -> None:
+        """Pay in."""
+        self.advance(now_s)
+        self._course.credit_micro_usd += micro_usd(usd)
+        self._course.watch_credit()
+
+    def strike(self, contract_id: int, fate: Fate, now_s: float) -> None:
+        """Let a fate come true at once, whatever was drawn. Raises Refused when there is no such instance."""
+        now_us = self.advance(now_s)
+        self._course.strike(self._live(contract_id), fate, now_us)
+        self._course.watch_credit()
+
+    def snatch(self, ask_id: int, now_s: float) -> None:
+        """Let a rival take this offer now; an unknown offer is no error."""
+        now_us = self.advance(now_s)
+        offer = self.book.get(ask_id)
+        if offer is not None:
+            self._rivals.take(offer.machine, offer.gpu_ids, now_us)
+
+    def crowd_out(self, contract_id: int, now_s: float) -> None:
+        """Let a rival take all free GPUs of the contract's machine, so that a start has to wait."""
+        now_us = self.advance(now_s)
+        contract = self.contracts.live.get(contract_id)
+        if contract is not None and contract.phase is Phase.STOPPED and contract.machine.free:
+            self._rivals.take(contract.machine, tuple(contract.machine.free), now_us)
+
+    # --- how it is done ---
+
+    def _live(self, contract_id: int) -> Contract:
+        contract = self.contracts.live.get(contract_id)
+        if contract is None:
+            raise errors.no_such_instance(contract_id)
+        return contract
+
+    def _apply(self, contract: Contract, event: Event, now_us: int) -> bool:
+        changed = self.contracts.apply(contract, event, now_us)
+        self._course.watch_credit()
+        return changed
+
+    def _restart(self, contract_id: int, event: Event, now_s: float) -> None:
+        now_us = self.advance(now_s)
+        if not self._apply(self._live(contract_id), event, now_us):
+            raise errors.not_started()
+
+    def _require_credit(self, now_us: int) -> None:
+        if self.ledger.total_micro_usd(now_us) >= self._course.credit_micro_usd:
+            raise errors.missing_billing()
+
+    def _create_queued(self, ask_id: int, order: Order, now_us: int) -> Contract:
+        """Accept an offer whose GPUs somebody else took meanwhile: refused, or kept as a queued contract if the caller so wants."""
+        retired = self.book.retired(ask_id)
+        if retired is None:
+            raise errors.no_such_ask(ask_id)
+        if order.cancel_unavail:
+            raise errors.ask_unavailable(ask_id)
+        contract = self._contract(retired, order, now_us)
+        self._draw_life(contract, None, now_us)
+        self._add(contract, now_us)
+        if not self.contracts.grant(contract, now_us):
+            self._course.queue(contract, now_us)
+        return contract
+
+    def _contract(self, offer: Offer, order: Order, now_us: int) -> Contract:
+        hardware = offer.hardware
+        self._last_contract_id += self._names.randint(1, CONTRACT_ID_STEP_MAX)
+        bid = order.bid_micro_usd_per_hour
+        return Contract(
+            contract_id=self._last_contract_id,
+            order=order,
+            machine=offer.machine,
+            num_gpus=len(offer.gpu_ids),
+            min_bid_micro_usd_per_hour=offer.min_bid_micro_usd_per_hour,
+            tariff=Tariff(
+                gpu_micro_usd_per_hour=offer.price_micro_usd_per_hour if bid is None else bid,
+                storage_micro_usd_per_gb_month=hardware.storage_micro_usd_per_gb_month,
+                disk_mb=order.disk_mb,
+                up_micro_usd_per_gb=hardware.network.up_micro_usd_per_gb,
+                down_micro_usd_per_gb=hardware.network.down_micro_usd_per_gb,
+            ),
+            created_us=now_us,
+            term_ends_s=hardware.term_ends_s,
+            instance_key=f"{self._names.getrandbits(256):064x}",
+            jupyter_token=f"{self._names.getrandbits(256):064x}",
+            label=order.label,
+        )
+
+    def _draw_life(self, contract: Contract, fate: Fate | None, now_us: int) -> None:
+        hardware = contract.machine.hardware
+        drawn = self.plan.draw_fate(trust_of(verified=hardware.verified, reliability=hardware.reliability))
+        contract.fate = fate or drawn
+        contract.performance = self.plan.options.slow_factor if contract.fate is Fate.SLOW else 1.0
+        contract.listed_from_us = now_us + to_us(self.plan.draw_list_lag_s())
+
+    def _add(self, contract: Contract, now_us: int) -> None:
+        self.contracts.add(contract, now_us)
+        self.book.relist(contract.machine)
+        self._agenda.put(to_us(contract.term_ends_s), TermEnds(contract.contract_id))
+        self._course.watch_credit()
