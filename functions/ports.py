@@ -21,10 +21,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from functions.core.model import ApiKey, Assignments, Autogroup, EndpointGroup, Instance, Offer, Rental, WaitingRequest, Worker
+from functions.core.model import (
+    ApiKey,
+    Assignments,
+    Autogroup,
+    Condition,
+    EndpointGroup,
+    Instance,
+    Offer,
+    Rental,
+    WaitingRequest,
+    Worker,
+)
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
-from protocol.report import WorkerReport
 
 FORGOTTEN_AT_ONCE_MAX: Final = 25  # what DynamoDB takes in one batch
 
@@ -131,8 +141,8 @@ class RouteStore(Protocol):
         At most `limit` records are looked at, oldest numbers first, those of assigned requests among them.
         """
 
-    def halt_reason(self, endpoint: str, *, now_s: float) -> str:
-        """Return why the scaler rents nothing at this time, "" if nothing keeps it from renting. One read."""
+    def scaler_state(self, endpoint: str) -> ScalerState:
+        """Return what the scaler remembers, which says why it may rent nothing; empty if there is nothing. One read."""
 
     def assign(self, worker: Worker, *, cost: float, assigned_load_max: float, expires_at_s: float) -> Assignments:
         """Give `cost` to the worker in ONE conditional write and return the new totals.
@@ -154,11 +164,11 @@ class RouteStore(Protocol):
 class ReportStore(Protocol):
     """The table as the report function uses it. Every method raises StoreUnavailable."""
 
-    def record_report(self, endpoint: str, report: WorkerReport, *, now_s: float) -> Worker:
-        """Replace the worker's Condition in one conditional write and return the worker as it now is.
+    def put_condition(self, endpoint: str, worker_id: str, condition: Condition) -> Worker:
+        """Replace what the worker said last in ONE conditional write and return the worker as it now is.
 
-        Raises WorkerGone when the worker does not exist or is DESTROYED, StaleReport when the stored report of the same run
-        has an equal or higher seq.
+        Raises WorkerGone when the worker does not exist or is DESTROYED, StaleReport when the stored condition is of the same
+        run and has an equal or higher seq.
         """
 
     def delete_requests(self, endpoint: str, request_idxs: Sequence[int], *, worker_id: str) -> int:

@@ -1,0 +1,61 @@
+"""The table as the report function uses it: what `ports.ReportStore` promises, in DynamoDB's operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from functions.adapters.dynamodb import ConditionFailed, DynamoTable
+from functions.adapters.dynamodb_items import attribute, attributes_of, field_names, read_worker, waiting_key, worker_key
+from functions.core.lifecycle import WorkerState
+from functions.core.model import Condition, Worker
+from functions.ports import StaleReport, WorkerGone
+
+_CONDITION_FIELDS: Final = field_names(Condition)
+# Every name behind a placeholder: `error`, `phase`, `url` and others may be reserved words of DynamoDB.
+_REPLACE: Final = "SET " + ", ".join(f"#{name} = :{name}" for name in _CONDITION_FIELDS)
+_NAMES: Final = {f"#{name}": name for name in (*_CONDITION_FIELDS, "state")}
+_IS_NEWER: Final = (
+    "attribute_exists(#state) AND #state <> :destroyed AND (attribute_not_exists(#run_id) OR #run_id <> :run_id OR #seq < :seq)"
+)
+
+
+class DynamoReportStore:
+    """Implements `ports.ReportStore`."""
+
+    def __init__(self, table: DynamoTable) -> None:
+        self._table = table
+
+    def put_condition(self, endpoint: str, worker_id: str, condition: Condition) -> Worker:
+        """Replace the worker's condition if this one is newer: the one write of a report."""
+        values = {f":{name}": held for name, held in attributes_of(condition).items()}
+        key = worker_key(endpoint, worker_id)
+        try:
+            item = self._table.update(
+                key,
+                returned="ALL_NEW",
+                UpdateExpression=_REPLACE,
+                ConditionExpression=_IS_NEWER,
+                ExpressionAttributeNames=_NAMES,
+                ExpressionAttributeValues={**values, ":destroyed": attribute(WorkerState.DESTROYED)},
+            )
+        except ConditionFailed as exc:
+            if exc.found.get("state", attribute(WorkerState.DESTROYED)) == attribute(WorkerState.DESTROYED):
+                raise WorkerGone(worker_id) from exc
+            raise StaleReport(read_worker({**key, **exc.found})) from exc
+        return read_worker(item)
+
+    def delete_requests(self, endpoint: str, request_idxs: Sequence[int], *, worker_id: str) -> int:
+        """Delete one by one: a batch cannot ask whether the request has moved on to another worker."""
+        return sum(self._delete_request(endpoint, idx, worker_id) for idx in request_idxs)
+
+    def _delete_request(self, endpoint: str, request_idx: int, worker_id: str) -> bool:
+        try:
+            self._table.delete(
+                waiting_key(endpoint, request_idx),
+                ConditionExpression="worker_id = :worker_id",
+                ExpressionAttributeValues={":worker_id": attribute(worker_id)},
+            )
+        except ConditionFailed:
+            return False
+        return True

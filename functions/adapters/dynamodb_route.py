@@ -1,0 +1,113 @@
+"""The table as the router uses it: what `ports.RouteStore` promises, in DynamoDB's operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from functions.adapters.dynamodb import ConditionFailed, Conflict, DynamoTable
+from functions.adapters.dynamodb_items import (
+    api_key_key,
+    attribute,
+    attributes_of,
+    fleet_pk,
+    number,
+    read,
+    read_waiting,
+    read_worker,
+    scaler_key,
+    spec_key,
+    waiting_key,
+    worker_key,
+)
+from functions.adapters.spec_codec import decode_group, decode_state
+from functions.core.lifecycle import WorkerState
+from functions.core.model import ApiKey, Assignments, EndpointGroup, WaitingRequest, Worker
+from functions.core.scaler_state import ScalerState
+from functions.ports import FORGOTTEN_AT_ONCE_MAX, AssignmentRefused
+from protocol.report import Phase
+
+_ASSIGN: Final = "ADD assigned_load :cost, reqnum :one SET ticket_expires_at_s = :expires_at_s"
+_MAY_ASSIGN: Final = (
+    "#state = :ready AND phase = :phase AND (attribute_not_exists(assigned_load) OR assigned_load <= :assigned_load_max)"
+)
+
+
+class DynamoRouteStore:
+    """Implements `ports.RouteStore`."""
+
+    def __init__(self, table: DynamoTable) -> None:
+        self._table = table
+
+    def api_key(self, key_sha256: str) -> ApiKey | None:
+        """Read the key's item."""
+        item = self._table.get(api_key_key(key_sha256))
+        if item is None:
+            return None
+        return ApiKey(key_sha256=key_sha256, endpoints=frozenset(item["endpoints"]["SS"]))
+
+    def group(self, endpoint: str) -> EndpointGroup | None:
+        """Read and decode the group's spec."""
+        item = self._table.get(spec_key(endpoint))
+        return None if item is None else decode_group(item)
+
+    def workers(self, endpoint: str, shards: Sequence[int]) -> list[Worker]:
+        """Query each shard, eventually consistent: the condition of `assign` is what decides."""
+        return [
+            read_worker(item)
+            for shard in shards
+            for item in self._table.query(
+                fleet_pk(endpoint, shard),
+                FilterExpression="#state <> :destroyed",
+                ExpressionAttributeNames={"#state": "state"},
+                ExpressionAttributeValues={":destroyed": attribute(WorkerState.DESTROYED)},
+            )
+        ]
+
+    def waiting(self, endpoint: str, *, limit: int) -> list[WaitingRequest]:
+        """Query the group's records from the oldest number on."""
+        items = self._table.query(f"WAITING#{endpoint}", limit=limit, FilterExpression="attribute_not_exists(worker_id)")
+        return sorted(map(read_waiting, items), key=lambda request: (request.arrived_at_s, request.request_idx))
+
+    def scaler_state(self, endpoint: str) -> ScalerState:
+        """Read the scaler's item."""
+        item = self._table.get(scaler_key(endpoint))
+        return decode_state(item or {})
+
+    def assign(self, worker: Worker, *, cost: float, assigned_load_max: float, expires_at_s: float) -> Assignments:
+        """Add to the worker's totals if it may still take the load: the one write of a warm route."""
+        try:
+            totals = self._table.update(
+                worker_key(worker.endpoint, worker.worker_id),
+                returned="UPDATED_NEW",
+                UpdateExpression=_ASSIGN,
+                ConditionExpression=_MAY_ASSIGN,
+                ExpressionAttributeNames={"#state": "state"},
+                ExpressionAttributeValues={
+                    ":cost": number(cost),
+                    ":one": number(1),
+                    ":expires_at_s": number(expires_at_s),
+                    ":ready": attribute(WorkerState.READY),
+                    ":phase": attribute(Phase.READY),
+                    ":assigned_load_max": number(assigned_load_max),
+                },
+            )
+        except (ConditionFailed, Conflict) as exc:
+            raise AssignmentRefused(worker.worker_id) from exc
+        return read(Assignments, totals)
+
+    def request(self, endpoint: str, request_idx: int) -> WaitingRequest | None:
+        """Read the record as the last write left it, since a missed assignment would be routed twice."""
+        item = self._table.get(waiting_key(endpoint, request_idx), consistent=True)
+        return None if item is None else read_waiting(item)
+
+    def put_request(self, endpoint: str, request: WaitingRequest, *, expires_at_s: float) -> None:
+        """Write the record; the table's TTL removes it."""
+        fields = attributes_of(request)
+        self._table.put({**waiting_key(endpoint, request.request_idx), **fields, "ttl": number(int(expires_at_s))})
+
+    def forget_requests(self, endpoint: str, request_idxs: Sequence[int]) -> None:
+        """Delete the records in one batch."""
+        keys = [waiting_key(endpoint, idx) for idx in dict.fromkeys(request_idxs)]
+        if keys:
+            self._table.delete_batch(keys[:FORGOTTEN_AT_ONCE_MAX])
