@@ -1,0 +1,100 @@
+"""How much is asked of a group: load that arrives per second, load that waits, and since when nothing has.
+
+Routers count what they assign (`assigned_load`, a total that only grows) and record what has to wait. Load arrives by one of the
+two, hence `arrived = assigned + waiting` grows by every arrival and the rate is its growth over a window. It falls when
+someone gives up waiting; the rate is then read too low for a moment, never below zero, and shrinking needs much longer than that.
+
+Totals never fall: a worker whose item is deleted leaves its load in `retired_assigned_load`. Should a crash fall between the two
+writes, the missing part is what the newest sample knew, and is taken back from there.
+
+Unknown is not zero: without an older sample there is no rate (None), and a group whose last demand was not seen counts as asked
+just now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from functions.core.capacity import is_heard
+from functions.core.model import WaitingRequest, Worker
+from functions.core.routing import WAITING_FORGOTTEN_AFTER_S
+from functions.core.scaler_state import DemandSample
+from functions.core.snapshot import Snapshot
+
+WINDOW_S: Final = 60.0
+# A burst seven seconds after the first sample is no rate of a seventh of it per second.
+SPAN_S_MIN: Final = 15.0
+SAMPLES_MAX: Final = 64
+TOMBSTONE_KEPT_S: Final = 900.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """What is asked at one moment. `load_per_s` is None while it is unknown."""
+
+    load_per_s: float | None
+    assigned_load: float  # ever
+    waiting_load: float
+    waiting: int
+    oldest_wait_s: float
+    asked_now: bool  # load arrived since the last look, waits, or is being served
+    last_asked_at_s: float
+
+    def idle_s(self, *, now_s: float) -> float:
+        """Return for how long nothing has been asked."""
+        return now_s - self.last_asked_at_s
+
+
+def observe(snapshot: Snapshot, *, now_s: float) -> Demand:
+    """Return the demand on the group now."""
+    waiting = [request for request in snapshot.waiting if still_waits(request, now_s=now_s)]
+    waiting_load = sum(request.cost for request in waiting)
+    assigned_load = sum(worker.assignments.assigned_load for worker in snapshot.workers) + retired_load(snapshot)
+    samples = snapshot.state.samples
+    grew = bool(samples) and assigned_load > samples[-1].assigned_load
+    asked_now = grew or bool(waiting) or _serving_something(snapshot.workers, now_s=now_s)
+    last_asked_at_s = snapshot.state.last_demand_at_s
+    return Demand(
+        load_per_s=_rate(samples, assigned_load + waiting_load, now_s=now_s),
+        assigned_load=assigned_load,
+        waiting_load=waiting_load,
+        waiting=len(waiting),
+        oldest_wait_s=max((now_s - request.arrived_at_s for request in waiting), default=0.0),
+        asked_now=asked_now,
+        last_asked_at_s=now_s if asked_now or last_asked_at_s is None else last_asked_at_s,
+    )
+
+
+def still_waits(request: WaitingRequest, *, now_s: float) -> bool:
+    """Tell whether someone still asks for this request: it has no worker, and was polled of late."""
+    return request.worker_id is None and now_s - request.polled_at_s <= WAITING_FORGOTTEN_AFTER_S
+
+
+def retired_load(snapshot: Snapshot) -> float:
+    """Return the load that was assigned to workers whose items are gone."""
+    known = sum(worker.assignments.assigned_load for worker in snapshot.workers)
+    newest = snapshot.state.samples[-1].assigned_load if snapshot.state.samples else 0.0
+    return max(snapshot.state.retired_assigned_load, newest - known)
+
+
+def add_sample(samples: tuple[DemandSample, ...], demand: Demand, *, now_s: float) -> tuple[DemandSample, ...]:
+    """Return the samples with the present added; of those older than the window only the newest is kept, as its beginning."""
+    newest = DemandSample(at_s=now_s, assigned_load=demand.assigned_load, waiting_load=demand.waiting_load)
+    begun = [index for index, sample in enumerate(samples) if sample.at_s <= now_s - WINDOW_S]
+    kept = samples[begun[-1] if begun else 0 :]
+    return (*kept, newest)[-SAMPLES_MAX:]
+
+
+def _rate(samples: tuple[DemandSample, ...], arrived_load: float, *, now_s: float) -> float | None:
+    before = [sample for sample in samples if sample.at_s < now_s]
+    if not before:
+        return None
+    begin = next((sample for sample in reversed(before) if sample.at_s <= now_s - WINDOW_S), before[0])
+    grown = arrived_load - begin.assigned_load - begin.waiting_load
+    return max(0.0, grown) / max(now_s - begin.at_s, SPAN_S_MIN)
+
+
+def _serving_something(workers: Iterable[Worker], *, now_s: float) -> bool:
+    return any(worker.condition.in_flight > 0 and is_heard(worker, now_s=now_s) for worker in workers)

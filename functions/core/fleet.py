@@ -1,0 +1,93 @@
+"""The fleet after this decision's repairs, and what it can carry.
+
+Built once a decision. "Running" is what serves or comes without another decision; "held" adds what is stopped or on its way
+there. A worker of an autogroup that is no longer configured carries nothing: its replacement is rented first, then it leaves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from functions.core.capacity import Outlook, is_coming, is_heard, is_serving
+from functions.core.lifecycle import WorkerState
+from functions.core.model import Worker
+from functions.core.pricing import MICRO_USD_PER_USD
+
+# A worker whose reports or readiness only blinked is not replaced at once.
+RETURNING_GRACE_S: Final = 60.0
+_S = WorkerState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """The workers that count. `blind`: workers are READY, yet nobody is heard: what they carry is unknown, not zero."""
+
+    workers: tuple[Worker, ...]
+    outlook: Outlook
+    configured: frozenset[str]
+    unready_since_s: dict[str, float]
+    now_s: float
+    blind: bool
+
+    def perf(self, worker: Worker) -> float:
+        """Return the expected load per second of a worker, 0 where nothing can be expected."""
+        return self.outlook.of_worker(worker) or 0.0
+
+    def value(self, worker: Worker) -> float:
+        """Return load per second per dollar of running price."""
+        return self.perf(worker) * MICRO_USD_PER_USD / max(1, worker.rental.running_micro_usd_per_hour)
+
+    def serving(self) -> tuple[Worker, ...]:
+        """Return the workers that routers can use now."""
+        return self._select(lambda worker: self.is_configured(worker) and is_serving(worker, now_s=self.now_s))
+
+    def running(self) -> tuple[Worker, ...]:
+        """Return the workers that serve, or will without another decision."""
+        return self._select(lambda worker: self.is_configured(worker) and self._runs(worker))
+
+    def cold(self) -> tuple[Worker, ...]:
+        """Return the workers that are stopped, or will be without another decision."""
+        return self._select(lambda worker: self.is_configured(worker) and _is_cold(worker))
+
+    def in_state(self, *states: WorkerState) -> tuple[Worker, ...]:
+        """Return the workers in one of these states."""
+        return self._select(lambda worker: worker.rental.state in states)
+
+    def load(self, workers: Iterable[Worker]) -> float:
+        """Return what these workers carry together."""
+        return sum(self.perf(worker) for worker in workers)
+
+    def is_configured(self, worker: Worker) -> bool:
+        """Tell whether the worker's autogroup still exists. An empty configuration is missing data, not a wish."""
+        return not self.configured or worker.rental.autogroup in self.configured
+
+    def _select(self, chosen: Callable[[Worker], bool]) -> tuple[Worker, ...]:
+        return tuple(worker for worker in self.workers if chosen(worker))
+
+    def _runs(self, worker: Worker) -> bool:
+        if worker.rental.state is not _S.READY:
+            return is_coming(worker)
+        if self.blind or is_serving(worker, now_s=self.now_s):
+            return True
+        since_s = self.unready_since_s.get(worker.worker_id, self.now_s)
+        return is_heard(worker, now_s=self.now_s) and self.now_s - since_s <= RETURNING_GRACE_S
+
+
+def _is_cold(worker: Worker) -> bool:
+    state, drain_to = worker.rental.state, worker.rental.drain_to
+    return state in {_S.STOPPED, _S.STOPPING} or (state is _S.DRAINING and drain_to is _S.STOPPING)
+
+
+def unready_since(workers: Iterable[Worker], before: dict[str, float], *, now_s: float) -> dict[str, float]:
+    """Return since when each READY worker has not been serving."""
+    away = (w.worker_id for w in workers if w.rental.state is _S.READY and not is_serving(w, now_s=now_s))
+    return {worker_id: before.get(worker_id, now_s) for worker_id in away}
+
+
+def is_blind(workers: Iterable[Worker], *, now_s: float) -> bool:
+    """Tell whether there are READY workers and not one worker of any state is heard."""
+    fleet = tuple(workers)
+    ready = any(worker.rental.state is _S.READY for worker in fleet)
+    return ready and not any(is_heard(worker, now_s=now_s) for worker in fleet)

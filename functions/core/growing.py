@@ -1,0 +1,285 @@
+"""What to add when the fleet is too small: undrain, then start what is stopped, then rent.
+
+Order by speed and price: a draining worker is back at once, a stopped one in seconds, a rented one in minutes. Offers are chosen by
+expected load per second per dollar, where no more load counts than is missing, times the machine's reliability.
+
+An autogroup that was never measured has no expected performance. It is *explored* once anything is asked: up to `test_workers` of
+it are rented, so that every autogroup of the group gets measured and the better value is known. While nothing at all is
+measured, one worker is explored whatever `test_workers` says, and nothing beyond: how many more are needed is not known yet.
+
+Ceilings are checked before every pick, against everything held and everything picked before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from functions.core.capacity import is_coming, is_heard, is_serving
+from functions.core.fleet import Fleet
+from functions.core.labels import emptiest_shard, new_worker_id
+from functions.core.lifecycle import COMING_OR_SERVING, HELD, WorkerState
+from functions.core.model import Offer, Worker
+from functions.core.plan import Action, Rent, Start, Undrain, advance
+from functions.core.pricing import Headroom, dollars
+from functions.core.sizing import Need
+from functions.core.snapshot import OFFERS_MAX, Snapshot
+from protocol.report import Phase
+
+RENTS_PER_TICK_MAX: Final = 8
+_S = WorkerState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortage:
+    """What is missing: load per second and workers, of running ones and of all that are held."""
+
+    running_load: float
+    running_workers: int
+    held_load: float
+    held_workers: int
+
+    @property
+    def running(self) -> bool:
+        """Tell whether more must run."""
+        return self.running_load > 0 or self.running_workers > 0
+
+    @property
+    def any(self) -> bool:
+        """Tell whether anything is missing."""
+        return self.running or self.held_load > 0 or self.held_workers > 0
+
+    def load(self) -> float:
+        """Return the load per second that one more worker could usefully carry."""
+        return self.running_load if self.running_load > 0 else self.held_load
+
+    def less(self, perf: float, *, rented: bool) -> Shortage:
+        """Return what is missing once a worker of this performance runs; `rented`: it was not held before."""
+        return Shortage(
+            running_load=self.running_load - perf,
+            running_workers=self.running_workers - 1,
+            held_load=self.held_load - perf * rented,
+            held_workers=self.held_workers - rented,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Growth:
+    """What to add, why not more, and which autogroups' offers would have helped."""
+
+    actions: tuple[Action, ...]
+    sentences: tuple[str, ...]
+    wanted: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """An offer for one autogroup; `perf` is None while the autogroup was never measured."""
+
+    autogroup: str
+    offer: Offer
+    perf: float | None
+
+    def score(self, missing_load: float) -> float:
+        """Return useful load per second per dollar, weighted by reliability."""
+        useful = self.offer.dlperf if self.perf is None else min(self.perf, missing_load) if missing_load > 0 else self.perf
+        return useful * self.offer.reliability / self.offer.running_micro_usd_per_hour
+
+
+def shortage(fleet: Fleet, need: Need) -> Shortage:
+    """Return what the fleet lacks.
+
+    While nobody is heard, READY workers count as carrying their load, so that an outage of the reports rents nothing to replace it;
+    they do not count as workers, so that one is rented, and its first report will tell.
+    """
+    running, cold = fleet.running(), fleet.cold()
+    certain = [worker for worker in running if is_coming(worker) or is_serving(worker, now_s=fleet.now_s)]
+    running_load = fleet.load(running)
+    return Shortage(
+        running_load=need.running_load - running_load,
+        running_workers=need.running_workers - len(certain),
+        held_load=need.held_load - running_load - fleet.load(cold),
+        held_workers=need.held_workers - len(running) - len(cold),
+    )
+
+
+def grow(snapshot: Snapshot, fleet: Fleet, need: Need, room: Headroom) -> Growth:
+    """Return what to add to the fleet."""
+    missing = shortage(fleet, need)
+    if room.exceeded or not (missing.any or _explores(snapshot, fleet, need)):
+        return Growth(actions=(), sentences=(), wanted=frozenset())
+    halted = _halted(snapshot, now_s=fleet.now_s)
+    returning, missing = _undrain(fleet, missing)
+    starting, missing = ((), missing) if halted else _start(fleet, missing)
+    woken = (*returning, *starting)
+    if halted:
+        return Growth(actions=woken, sentences=(halted,) if missing.any else (), wanted=frozenset())
+    rented = _rent(snapshot, fleet, need, missing, room)
+    return replace(rented, actions=(*woken, *rented.actions))
+
+
+def _halted(snapshot: Snapshot, *, now_s: float) -> str | None:
+    state = snapshot.state
+    return f"Renting is halted: {state.halted_reason}." if now_s < state.halted_until_s else None
+
+
+def _undrain(fleet: Fleet, missing: Shortage) -> tuple[tuple[Action, ...], Shortage]:
+    actions: list[Action] = []
+    draining = (worker for worker in fleet.in_state(_S.DRAINING) if fleet.is_configured(worker) and _may_return(worker, fleet))
+    for worker in sorted(draining, key=fleet.value, reverse=True):
+        if not missing.running:
+            break
+        actions.append(Undrain(worker_id=worker.worker_id, reason=_because("needed again", missing)))
+        missing = missing.less(fleet.perf(worker), rented=worker.rental.drain_to is not _S.STOPPING)
+    return tuple(actions), missing
+
+
+def _may_return(worker: Worker, fleet: Fleet) -> bool:
+    return is_heard(worker, now_s=fleet.now_s) and worker.condition.phase in {Phase.READY, Phase.DRAINING}
+
+
+def _start(fleet: Fleet, missing: Shortage) -> tuple[tuple[Action, ...], Shortage]:
+    actions: list[Action] = []
+    stopped = (worker for worker in fleet.in_state(_S.STOPPED) if fleet.is_configured(worker))
+    for worker in sorted(stopped, key=fleet.value, reverse=True):
+        if not missing.running or worker.rental.instance_id is None:
+            break
+        reason = _because("started from cold", missing)
+        actions.append(Start(worker_id=worker.worker_id, instance_id=worker.rental.instance_id, reason=reason))
+        missing = missing.less(fleet.perf(worker), rented=False)
+    return tuple(actions), missing
+
+
+def _because(what: str, missing: Shortage) -> str:
+    if missing.running_load > 0:
+        return f"{what}: {missing.running_load:.1f} load/s are missing"
+    if missing.running_workers > 0:
+        return f"{what}: nothing runs"
+    if missing.held_load > 0:
+        return f"{what}: the reserve lacks {missing.held_load:.1f} load/s"
+    return f"{what}: the reserve lacks {missing.held_workers} workers"
+
+
+def _rent(snapshot: Snapshot, fleet: Fleet, need: Need, missing: Shortage, room: Headroom) -> Growth:
+    open_names = [autogroup.name for autogroup in snapshot.autogroups if _is_open(snapshot, autogroup.name, now_s=fleet.now_s)]
+    reasons = [halt.reason for name, halt in sorted(snapshot.state.halted_autogroups.items()) if fleet.now_s < halt.until_s]
+    explored = _quotas(snapshot, fleet, need)
+    wanted = frozenset(name for name in open_names if explored.get(name, 0) > 0 or (missing.any and fleet.outlook.knows(name)))
+    if not wanted:
+        return Growth(actions=(), sentences=tuple(_sentence(reason) for reason in reasons), wanted=frozenset())
+    if room.workers < 1 or room.micro_usd_per_hour <= 0:
+        return Growth(actions=(), sentences=(_full(snapshot, room),), wanted=frozenset())
+    market = _Market(snapshot=snapshot, fleet=fleet, wanted=wanted)
+    rents, room = market.pick(missing, explored, room)
+    sentences = [*reasons, *market.silences()] if not rents else reasons
+    return Growth(actions=rents, sentences=tuple(_sentence(text) for text in sentences), wanted=wanted)
+
+
+def _is_open(snapshot: Snapshot, autogroup: str, *, now_s: float) -> bool:
+    halt = snapshot.state.halted_autogroups.get(autogroup)
+    return halt is None or now_s >= halt.until_s
+
+
+def _explores(snapshot: Snapshot, fleet: Fleet, need: Need) -> bool:
+    return any(quota > 0 for quota in _quotas(snapshot, fleet, need).values())
+
+
+def _quotas(snapshot: Snapshot, fleet: Fleet, need: Need) -> dict[str, int]:
+    """Return how many workers of each unmeasured autogroup to add now: none before anything is asked."""
+    if need.running_load <= 0 and need.held_load <= 0 and need.held_workers < 1:
+        return {}
+    unknown = [autogroup.name for autogroup in snapshot.autogroups if not fleet.outlook.knows(autogroup.name)]
+    floor = 1 if len(unknown) == len(snapshot.autogroups) else 0
+    target = max(snapshot.group.test_workers, floor)
+    held = [worker.rental.autogroup for worker in fleet.in_state(*(COMING_OR_SERVING | {_S.STOPPED, _S.STOPPING, _S.DRAINING}))]
+    return {name: target - held.count(name) for name in unknown if target > held.count(name)}
+
+
+def _full(snapshot: Snapshot, room: Headroom) -> str:
+    if room.workers < 1:
+        return f"No more is rented: max_workers ({snapshot.group.max_workers}) is reached."
+    return f"No more is rented: the hourly budget of {dollars(snapshot.group.max_hourly_cost_micro_usd)} is used up."
+
+
+def _sentence(reason: str) -> str:
+    return reason[:1].upper() + reason[1:].rstrip(".") + "."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Market:
+    """The offers of one decision."""
+
+    snapshot: Snapshot
+    fleet: Fleet
+    wanted: frozenset[str]
+
+    def pick(self, missing: Shortage, explored: dict[str, int], room: Headroom) -> tuple[tuple[Rent, ...], Headroom]:
+        """Return the rents that cover what is missing, best value first, within the ceilings."""
+        rents: list[Rent] = []
+        left, quotas = self._candidates(), dict(explored)
+        for _ in range(RENTS_PER_TICK_MAX):
+            best = self._best(left, missing, quotas, room)
+            if best is None:
+                break
+            rents.append(self._rent(best, missing, rents))
+            # Offers of one machine overlap: taking one shrinks the others, so one a machine and decision.
+            left = [candidate for candidate in left if candidate.offer.machine_id != best.offer.machine_id]
+            room = room.less(best.offer.running_micro_usd_per_hour)
+            missing = missing.less(best.perf or 0.0, rented=True)
+            quotas[best.autogroup] = quotas.get(best.autogroup, 0) - 1
+        return tuple(rents), room
+
+    def silences(self) -> Iterator[str]:
+        """Say, for each wanted autogroup, why nothing of it was rented."""
+        for name in sorted(self.wanted):
+            offers = self.snapshot.offers.get(name)
+            if offers is None:
+                yield f"autogroup {name}: its offers are not known"
+            elif not offers:
+                yield f"autogroup {name}: no machine on offer matches"
+            else:
+                yield f"autogroup {name}: every machine on offer is avoided or over the budget"
+
+    def _candidates(self) -> list[Candidate]:
+        taken = {worker.rental.offer_id for worker in self.snapshot.workers if worker.rental.state in HELD}
+        avoided = {machine.machine_id for machine in self.snapshot.state.avoided if self.fleet.now_s < machine.until_s}
+        return [
+            Candidate(autogroup=name, offer=offer, perf=self.fleet.outlook.of_offer(name, offer))
+            for name in sorted(self.wanted)
+            for offer in self.snapshot.offers.get(name, ())[:OFFERS_MAX]
+            if offer.offer_id not in taken and offer.machine_id not in avoided and offer.running_micro_usd_per_hour > 0
+        ]
+
+    def _best(self, left: list[Candidate], missing: Shortage, quotas: dict[str, int], room: Headroom) -> Candidate | None:
+        affordable = [candidate for candidate in left if room.admits(candidate.offer.running_micro_usd_per_hour)]
+        measured = [candidate for candidate in affordable if candidate.perf is not None] if missing.any else []
+        # Where nothing runs at all, a machine of which nothing can be expected is better than none.
+        desperate = missing.running_workers > 0
+        untested = [one for one in affordable if one.perf is None and (desperate or quotas.get(one.autogroup, 0) > 0)]
+        # What serves now comes before what teaches for later.
+        return _highest(measured, missing.load()) if measured else _highest(untested, 0.0)
+
+    def _rent(self, best: Candidate, missing: Shortage, rents: Iterable[Rent]) -> Rent:
+        now_s, endpoint = self.fleet.now_s, self.snapshot.group.endpoint
+        workers = advance(self.snapshot.workers, rents, endpoint=endpoint, now_s=now_s)
+        shard = emptiest_shard(workers, max_workers=self.snapshot.group.max_workers)
+        attempt = sum(worker.rental.offer_id == best.offer.offer_id for worker in workers)
+        return Rent(
+            worker_id=new_worker_id(endpoint, best.offer, shard=shard, now_s=now_s, attempt=attempt),
+            autogroup=best.autogroup,
+            offer=best.offer,
+            reason=_why(best, missing),
+        )
+
+
+def _highest(candidates: Iterable[Candidate], missing_load: float) -> Candidate | None:
+    return max(candidates, key=lambda one: (one.score(missing_load), -one.offer.offer_id, one.autogroup), default=None)
+
+
+def _why(best: Candidate, missing: Shortage) -> str:
+    offer = best.offer
+    what = f"{offer.num_gpus}x {offer.gpu_name} of {best.autogroup} at {dollars(offer.running_micro_usd_per_hour)} an hour"
+    if best.perf is None:
+        return f"{what}, to measure this autogroup"
+    return _because(f"{what}, {best.perf:.1f} load/s expected", missing)

@@ -1,0 +1,106 @@
+"""What a decision leaves behind for the next one: demand seen, performance learned, machines to avoid, halts.
+
+`remember` adds what the snapshot itself taught; `after_refusal` and `after_vanishing` add what only the marketplace's answers to
+the plan's actions could tell. All are pure: the service stores the result.
+
+The *crash breaker*: BREAKER_FAILURES boots of one autogroup that failed in a row, without one that succeeded, halt its renting for
+BREAKER_HALT_S. The count survives the halt, so that afterwards a single further failure halts it again, until one succeeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from functions.core.capacity import learn
+from functions.core.demand import Demand, add_sample, retired_load
+from functions.core.model import Worker
+from functions.core.plan import Action, Destroy, Fault, Forget, MarkReady
+from functions.core.scaler_state import Avoided, Halt, ScalerState
+from functions.core.snapshot import Snapshot
+
+BREAKER_FAILURES: Final = 4  # a third of unverified machines fail (measured 2024): one group in 80 meets this by chance
+BREAKER_HALT_S: Final = 900.0
+REFUSAL_HALT_S: Final = 300.0
+THROTTLE_HALT_S_MIN: Final = 5.0
+AVOID_S: Final[Mapping[Fault, float]] = {
+    Fault.BOOT: 6 * 3600.0,
+    Fault.SERVICE: 3600.0,
+    Fault.MISMATCH: 6 * 3600.0,
+    Fault.TAKEN: 600.0,
+}
+AVOIDED_MAX: Final = 200
+# The marketplace means the account, not the request: no other rent would fare better.
+ACCOUNT_CODES: Final = frozenset({"auth_error", "missing_billing", "insufficient_credit", "search_quota_exceeded"})
+
+
+def remember(snapshot: Snapshot, demand: Demand, repairs: Iterable[Action], *, now_s: float) -> ScalerState:
+    """Return the state with what this snapshot taught."""
+    actions = tuple(repairs)
+    known = {worker.worker_id: worker for worker in snapshot.workers}
+    forgotten = sum(known[action.worker_id].assignments.assigned_load for action in actions if isinstance(action, Forget))
+    state = replace(
+        snapshot.state,
+        samples=add_sample(snapshot.state.samples, demand, now_s=now_s),
+        last_demand_at_s=demand.last_asked_at_s,
+        retired_assigned_load=retired_load(snapshot) + forgotten,
+        avoided=tuple(machine for machine in snapshot.state.avoided if now_s < machine.until_s),
+        halted_autogroups={name: halt for name, halt in snapshot.state.halted_autogroups.items() if now_s < halt.until_s},
+    )
+    for action in actions:
+        state = _learn_from(state, action, known, now_s=now_s)
+    return state
+
+
+def after_refusal(state: ScalerState, *, autogroup: str, code: str, message: str, now_s: float) -> ScalerState:
+    """Return the state after the marketplace refused: an account's fault halts all renting, a request's counts as a failed boot."""
+    reason = f"the marketplace refused ({message})"
+    if code in ACCOUNT_CODES:
+        return replace(state, halted_until_s=now_s + REFUSAL_HALT_S, halted_reason=reason)
+    return _count_failure(state, autogroup, reason, now_s=now_s)
+
+
+def after_throttling(state: ScalerState, *, retry_after_s: float, now_s: float) -> ScalerState:
+    """Return the state after the marketplace asked for fewer calls."""
+    until_s = now_s + max(retry_after_s, THROTTLE_HALT_S_MIN)
+    if until_s <= state.halted_until_s:
+        return state
+    return replace(state, halted_until_s=until_s, halted_reason="the marketplace limits the rate of calls")
+
+
+def after_vanishing(state: ScalerState, worker: Worker, *, now_s: float) -> ScalerState:
+    """Return the state after an instance was found gone that nobody had asked to go."""
+    return _avoid(state, worker, "it vanished", Fault.SERVICE, now_s=now_s)
+
+
+def _learn_from(state: ScalerState, action: Action, known: Mapping[str, Worker], *, now_s: float) -> ScalerState:
+    match action:
+        case MarkReady(worker_id=worker_id):
+            worker = known[worker_id]
+            failures = {name: count for name, count in state.boot_failures.items() if name != worker.rental.autogroup}
+            return replace(state, learned=learn(state.learned, worker), boot_failures=failures)
+        case Destroy(worker_id=worker_id, reason=reason, fault=fault) if fault is not None:
+            worker = known[worker_id]
+            state = _avoid(state, worker, reason, fault, now_s=now_s)
+            return _count_failure(state, worker.rental.autogroup, reason, now_s=now_s) if fault is Fault.BOOT else state
+        case _:
+            return state
+
+
+def _avoid(state: ScalerState, worker: Worker, reason: str, fault: Fault, *, now_s: float) -> ScalerState:
+    if not worker.rental.machine_id:
+        return state
+    avoided = Avoided(machine_id=worker.rental.machine_id, until_s=now_s + AVOID_S[fault], reason=reason)
+    others = (machine for machine in state.avoided if machine.machine_id != avoided.machine_id)
+    return replace(state, avoided=(*others, avoided)[-AVOIDED_MAX:])
+
+
+def _count_failure(state: ScalerState, autogroup: str, reason: str, *, now_s: float) -> ScalerState:
+    count = state.boot_failures.get(autogroup, 0) + 1
+    state = replace(state, boot_failures={**state.boot_failures, autogroup: count})
+    if count < BREAKER_FAILURES:
+        return state
+    told = f"autogroup {autogroup} is halted for {BREAKER_HALT_S:.0f} s after {count} failures in a row, the last: {reason}"
+    halt = Halt(until_s=now_s + BREAKER_HALT_S, reason=told)
+    return replace(state, halted_autogroups={**state.halted_autogroups, autogroup: halt})

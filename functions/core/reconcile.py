@@ -1,0 +1,306 @@
+"""What each worker's own situation calls for: confirm what has happened, repeat what got lost, remove what is broken.
+
+One small rule a state. A rule looks at the worker's record, at what it said of itself, and at what the marketplace lists, and names
+one action or none. None of them looks at demand: whether a worker is wanted is decided elsewhere, from the fleet that is left.
+
+Evidence, in this order:
+
+* A worker that was heard in this boot within WORKER_SILENT_AFTER_S is alive, whatever the marketplace's list claims.
+* A presence in the list is evidence, an absence is a reason to ask about that one instance (`ConfirmGone`).
+* Silence condemns a worker only while others of the group are heard: if nobody is, the fault may lie with the reports' own path.
+  Then only one is replaced at a time, the longest silent, and only after SILENT_ALONE_S, so that an outage never takes the fleet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from functions.core.capacity import is_heard
+from functions.core.demand import TOMBSTONE_KEPT_S
+from functions.core.lifecycle import WorkerState
+from functions.core.listing import LIST_LAG_S, Listing
+from functions.core.model import Instance, Worker
+from functions.core.plan import (
+    Adopt,
+    ConfirmGone,
+    ConfirmStarted,
+    ConfirmStopped,
+    Destroy,
+    Drain,
+    Fault,
+    Forget,
+    GiveUp,
+    MarkReady,
+    Start,
+    Stop,
+    WorkerAction,
+)
+from functions.core.pricing import PRICE_TOLERANCE, dollars
+from functions.core.snapshot import Snapshot
+from protocol.report import Phase
+from protocol.ticket import CLOCK_SKEW_S
+
+BOOT_TIMEOUT_S: Final = 900.0  # of workers whose autogroup is gone from the configuration
+DRAIN_DEADLINE_S: Final = 600.0
+START_TIMEOUT_S: Final = 90.0  # the marketplace itself calls a start unavailable after 30 s of "scheduling"
+STOP_TIMEOUT_S: Final = 300.0
+REPEAT_AFTER_S: Final = 15.0
+UNREADY_TIMEOUT_S: Final = 300.0  # for a worker that restarts its server while READY
+SILENT_ALONE_S: Final = 300.0
+_MESSAGE_LENGTH_MAX: Final = 200
+
+_S = WorkerState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """What the rules share. `listing` is None when the marketplace could not be asked."""
+
+    now_s: float
+    listing: Listing | None
+    boot_timeout_s: Mapping[str, float]  # by autogroup
+    unready_since_s: Mapping[str, float]
+    someone_is_heard: bool
+    replaceable: str | None  # the one worker that may be replaced although nobody is heard
+    rent_confirm_s: float
+
+    def seen(self, worker: Worker) -> Instance | None:
+        """Return the worker's instance as listed, None if it is not or the list is unknown."""
+        return None if self.listing is None else self.listing.of(worker)
+
+    def missing(self, worker: Worker) -> bool:
+        """Tell whether a good list lacks an instance that is old enough to be in it."""
+        settled = self.now_s - worker.rental.state_since_s > LIST_LAG_S
+        return self.listing is not None and settled and self.listing.of(worker) is None
+
+    def age_s(self, worker: Worker) -> float:
+        """Return for how long the worker has been in its state."""
+        return self.now_s - worker.rental.state_since_s
+
+    def heard(self, worker: Worker) -> bool:
+        """Tell whether the worker has reported of late, in this boot."""
+        return is_heard(worker, now_s=self.now_s)
+
+    def silence_s(self, worker: Worker) -> float:
+        """Return since when the worker has said nothing in this boot."""
+        return self.now_s - max(worker.condition.reported_at_s, worker.rental.boot_started_at_s)
+
+
+def view(snapshot: Snapshot, listing: Listing | None, *, now_s: float) -> View:
+    """Return what the rules share about this snapshot."""
+    serving = [worker for worker in snapshot.workers if worker.rental.state in {_S.READY, _S.DRAINING}]
+    booting = any(worker.rental.state in {_S.RENTING, _S.BOOTING, _S.STARTING} for worker in snapshot.workers)
+    # While a replacement boots, its first report will tell whose fault the silence is.
+    quiet = [] if booting else sorted(serving, key=lambda worker: worker.condition.reported_at_s)
+    return View(
+        now_s=now_s,
+        listing=listing,
+        boot_timeout_s={autogroup.name: autogroup.boot_timeout_s for autogroup in snapshot.autogroups},
+        unready_since_s=snapshot.state.unready_since_s,
+        someone_is_heard=any(is_heard(worker, now_s=now_s) for worker in snapshot.workers),
+        replaceable=quiet[0].worker_id if quiet else None,
+        rent_confirm_s=snapshot.rent_confirm_s,
+    )
+
+
+def is_free(worker: Worker, *, now_s: float) -> bool:
+    """Tell whether nothing is in flight on a draining worker and nothing can arrive any more.
+
+    A ticket may be used until it expires, by a worker's clock that may be CLOCK_SKEW_S behind; only a report from after that, and
+    from after the drain began, that counts nothing in flight proves it.
+    """
+    last_arrival_s = worker.assignments.ticket_expires_at_s + CLOCK_SKEW_S
+    settled_s = max(worker.rental.state_since_s, last_arrival_s)
+    return worker.condition.reported_at_s > settled_s and now_s > settled_s and worker.condition.in_flight == 0
+
+
+def _renting(worker: Worker, sight: View) -> WorkerAction | None:
+    instance = sight.seen(worker)
+    if instance is None:
+        unlisted = sight.listing is not None and sight.age_s(worker) > sight.rent_confirm_s
+        reason = f"not listed {sight.rent_confirm_s:.0f} s after the create: nothing was rented"
+        return GiveUp(worker_id=worker.worker_id, reason=reason) if unlisted else None
+    wrong = _mismatch(worker, instance)
+    if wrong is not None:
+        return _destroy(worker, instance.instance_id, wrong, Fault.MISMATCH)
+    if not instance.wants_running:
+        return _destroy(worker, instance.instance_id, "created but not running: its GPUs were taken", Fault.TAKEN)
+    return Adopt(worker_id=worker.worker_id, instance_id=instance.instance_id, reason="found by its label")
+
+
+def _booting(worker: Worker, sight: View) -> WorkerAction | None:
+    heard, phase = sight.heard(worker), worker.condition.phase
+    if heard and phase is Phase.READY and worker.condition.perf > 0 and worker.condition.url:
+        return MarkReady(worker_id=worker.worker_id, reason=f"ready, measured at {worker.condition.perf:.1f} load/s")
+    if heard and phase is Phase.ERROR:
+        return _condemn(worker, f"reported an error: {_brief(worker.condition.error)}", Fault.BOOT)
+    limit_s = sight.boot_timeout_s.get(worker.rental.autogroup, BOOT_TIMEOUT_S)
+    boot_s = sight.now_s - worker.rental.boot_started_at_s
+    if boot_s > limit_s:
+        return _condemn(worker, f"not ready {limit_s:.0f} s after its start", Fault.BOOT)
+    return None if heard else _unheard_boot(worker, sight)
+
+
+def _unheard_boot(worker: Worker, sight: View) -> WorkerAction | None:
+    instance = sight.seen(worker)
+    if instance is None:
+        return _ask(worker, "the marketplace does not list it") if sight.missing(worker) else None
+    wrong = _mismatch(worker, instance)
+    if wrong is not None:
+        return _condemn(worker, wrong, Fault.MISMATCH)
+    if instance.failed:
+        return _condemn(worker, f"the marketplace reports a failure: {_brief(instance.message or instance.status)}", Fault.BOOT)
+    if not instance.wants_running and sight.age_s(worker) > REPEAT_AFTER_S:
+        return _condemn(worker, "the marketplace stopped it while it booted", Fault.TAKEN)
+    return None
+
+
+def _ready(worker: Worker, sight: View) -> WorkerAction | None:
+    if not sight.heard(worker):
+        return _silent(worker, sight)
+    if worker.condition.phase is Phase.ERROR:
+        return _condemn(worker, f"reported an error: {_brief(worker.condition.error)}", Fault.SERVICE)
+    since_s = sight.unready_since_s.get(worker.worker_id)
+    if since_s is not None and sight.now_s - since_s > UNREADY_TIMEOUT_S:
+        return _condemn(worker, f"not ready again for {UNREADY_TIMEOUT_S:.0f} s", Fault.SERVICE)
+    return None
+
+
+def _silent(worker: Worker, sight: View) -> WorkerAction | None:
+    instance = sight.seen(worker)
+    if instance is None and sight.missing(worker):
+        return _ask(worker, "silent, and the marketplace does not list it")
+    if instance is not None and instance.failed:
+        return _condemn(worker, f"silent, and the marketplace says: {_brief(instance.message or instance.status)}", Fault.SERVICE)
+    if instance is not None and not instance.wants_running:
+        reason = "the marketplace stopped it"
+        return Drain(worker_id=worker.worker_id, to=_S.STOPPING, reason=reason) if worker.rental.state is _S.READY else None
+    if instance is not None and not instance.running:
+        return _condemn(worker, f"silent, and its container ended ({instance.status})", Fault.SERVICE)
+    return _silent_without_cause(worker, sight)
+
+
+def _silent_without_cause(worker: Worker, sight: View) -> WorkerAction | None:
+    if sight.someone_is_heard:
+        return _condemn(worker, f"silent for {sight.silence_s(worker):.0f} s while others report", Fault.SERVICE)
+    if worker.worker_id == sight.replaceable and sight.silence_s(worker) > SILENT_ALONE_S:
+        return _condemn(worker, f"silent for {sight.silence_s(worker):.0f} s, as is everyone: one is replaced", Fault.SERVICE)
+    return None
+
+
+def _draining(worker: Worker, sight: View) -> WorkerAction | None:
+    instance = sight.seen(worker)
+    heard = sight.heard(worker)
+    ended = instance is not None and not instance.running and not heard
+    if ended or is_free(worker, now_s=sight.now_s):
+        return _after_drain(worker, worker.rental.reason)
+    if sight.age_s(worker) > DRAIN_DEADLINE_S:
+        return _after_drain(worker, f"drain deadline of {DRAIN_DEADLINE_S:.0f} s passed")
+    if heard and worker.condition.phase is Phase.ERROR:
+        return _condemn(worker, f"reported an error: {_brief(worker.condition.error)}", Fault.SERVICE)
+    return None if heard else _silent(worker, sight)
+
+
+def _after_drain(worker: Worker, reason: str) -> WorkerAction:
+    instance_id = _instance_id(worker)
+    if worker.rental.drain_to is _S.STOPPING:
+        return Stop(worker_id=worker.worker_id, instance_id=instance_id, reason=reason)
+    return Destroy(worker_id=worker.worker_id, instance_id=instance_id, reason=reason)
+
+
+def _stopping(worker: Worker, sight: View) -> WorkerAction | None:
+    instance, age_s = sight.seen(worker), sight.age_s(worker)
+    if instance is None:
+        return _ask(worker, "the marketplace does not list it") if sight.missing(worker) else None
+    if not instance.running and not instance.wants_running:
+        return ConfirmStopped(worker_id=worker.worker_id, reason=worker.rental.reason)
+    if age_s > STOP_TIMEOUT_S:
+        return _condemn(worker, f"not stopped after {STOP_TIMEOUT_S:.0f} s", None)
+    if instance.wants_running and age_s > REPEAT_AFTER_S:
+        return Stop(worker_id=worker.worker_id, instance_id=_instance_id(worker), reason="the stop was lost")
+    return None
+
+
+def _stopped(worker: Worker, sight: View) -> WorkerAction | None:
+    instance = sight.seen(worker)
+    if instance is None:
+        return _ask(worker, "the marketplace does not list it") if sight.missing(worker) else None
+    if instance.failed:
+        return _condemn(worker, f"the marketplace reports a failure: {_brief(instance.message or instance.status)}", Fault.SERVICE)
+    if instance.running and sight.age_s(worker) > LIST_LAG_S:
+        return _condemn(worker, "runs and bills although it was stopped", None)
+    return None
+
+
+def _starting(worker: Worker, sight: View) -> WorkerAction | None:
+    instance, age_s = sight.seen(worker), sight.age_s(worker)
+    if sight.heard(worker) or (instance is not None and instance.running):
+        return ConfirmStarted(worker_id=worker.worker_id, reason="started")
+    if instance is not None and instance.failed:
+        return _condemn(worker, f"the marketplace reports a failure: {_brief(instance.message or instance.status)}", Fault.SERVICE)
+    if age_s > START_TIMEOUT_S:
+        return _condemn(worker, f"did not start within {START_TIMEOUT_S:.0f} s: its GPUs are taken", Fault.TAKEN)
+    if instance is not None and not instance.wants_running and age_s > REPEAT_AFTER_S:
+        return Start(worker_id=worker.worker_id, instance_id=_instance_id(worker), reason="the start was lost")
+    return _ask(worker, "the marketplace does not list it") if sight.missing(worker) else None
+
+
+def _mismatch(worker: Worker, instance: Instance) -> str | None:
+    rental = worker.rental
+    if instance.machine_id and rental.machine_id and instance.machine_id != rental.machine_id:
+        return f"machine {instance.machine_id} instead of {rental.machine_id} as offered"
+    if instance.running_micro_usd_per_hour > rental.running_micro_usd_per_hour * PRICE_TOLERANCE:
+        billed, offered = dollars(instance.running_micro_usd_per_hour), dollars(rental.running_micro_usd_per_hour)
+        return f"billed {billed} an hour, offered at {offered}"
+    return None
+
+
+def _condemn(worker: Worker, reason: str, fault: Fault | None) -> Destroy:
+    return _destroy(worker, _instance_id(worker), reason, fault)
+
+
+def _destroy(worker: Worker, instance_id: int, reason: str, fault: Fault | None) -> Destroy:
+    return Destroy(worker_id=worker.worker_id, instance_id=instance_id, reason=reason, fault=fault)
+
+
+def _ask(worker: Worker, reason: str) -> ConfirmGone:
+    return ConfirmGone(worker_id=worker.worker_id, instance_id=_instance_id(worker), reason=reason)
+
+
+def _instance_id(worker: Worker) -> int:
+    instance_id = worker.rental.instance_id
+    assert instance_id is not None, f"{worker.worker_id} is {worker.rental.state} without an instance"  # noqa: S101
+    return instance_id
+
+
+def _brief(message: str) -> str:
+    return " ".join(message.split())[:_MESSAGE_LENGTH_MAX] or "no message"
+
+
+def _destroying(worker: Worker, _sight: View) -> WorkerAction:
+    return _ask(worker, "destroyed, not confirmed yet")
+
+
+def _destroyed(worker: Worker, sight: View) -> WorkerAction | None:
+    forgotten = sight.age_s(worker) > TOMBSTONE_KEPT_S
+    return Forget(worker_id=worker.worker_id, reason="destroyed long ago") if forgotten else None
+
+
+_RULES: Final[Mapping[WorkerState, Callable[[Worker, View], WorkerAction | None]]] = {
+    _S.RENTING: _renting,
+    _S.BOOTING: _booting,
+    _S.READY: _ready,
+    _S.DRAINING: _draining,
+    _S.STOPPING: _stopping,
+    _S.STOPPED: _stopped,
+    _S.STARTING: _starting,
+    _S.DESTROYING: _destroying,
+    _S.DESTROYED: _destroyed,
+}
+
+
+def next_step(worker: Worker, sight: View) -> WorkerAction | None:
+    """Return what this worker's situation calls for, None if nothing."""
+    return _RULES[worker.rental.state](worker, sight)

@@ -1,0 +1,187 @@
+"""What to remove when the fleet is larger than it need be. Nothing here ever undercuts the need.
+
+* A surplus must last SURPLUS_WINDOW_S without a break before anything goes, except after the inactivity timeout, which is
+  itself such a window. Unknown demand is no surplus.
+* What is not ready goes first. A serving worker goes only if the *serving* rest carries the need: what boots may never be ready.
+* Worst value first, and a few at a time: the next decision looks again.
+* A worker that leaves service is stopped if the reserve wants it, else destroyed. Stopped workers beyond the reserve are destroyed.
+* Broken ceilings (the owner lowered one) are mended at once: stopped first, then booting, then serving, whatever the demand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from functions.core.fleet import Fleet
+from functions.core.lifecycle import WorkerState
+from functions.core.model import EndpointGroup, Worker
+from functions.core.plan import Action, Destroy, Drain, Stop
+from functions.core.pricing import Headroom
+from functions.core.sizing import Need
+
+SURPLUS_WINDOW_S: Final = 120.0
+_DRAINS_PER_TICK_DIVISOR: Final = 8  # an eighth of the serving fleet a decision, at least one
+_S = WorkerState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What to remove, and since when there has been a surplus (None: there is none)."""
+
+    actions: tuple[Action, ...]
+    surplus_since_s: float | None
+    cold_surplus_since_s: float | None
+
+
+def release(fleet: Fleet, need: Need, *, surplus_since_s: float | None, cold_surplus_since_s: float | None) -> Release:
+    """Return what the fleet can do without."""
+    if not need.known:
+        return Release(actions=(), surplus_since_s=None, cold_surplus_since_s=None)
+    held = _balance(fleet, (*fleet.running(), *fleet.cold()), load_min=need.held_load, workers_min=need.held_workers)
+    running, held_after = _spare_running(fleet, need, held)
+    since_s = _since(surplus_since_s, running, now_s=fleet.now_s)
+    if not (need.idle or _lasted(since_s, now_s=fleet.now_s)):
+        running, held_after = (), held
+    cold = _spare_cold(fleet, held_after)
+    cold_since_s = _since(cold_surplus_since_s, cold, now_s=fleet.now_s)
+    if not (need.idle or _lasted(cold_since_s, now_s=fleet.now_s)):
+        cold = ()
+    return Release(actions=(*running, *cold), surplus_since_s=since_s, cold_surplus_since_s=cold_since_s)
+
+
+def mend(fleet: Fleet, room: Headroom) -> tuple[Action, ...]:
+    """Return what must leave because a ceiling is broken; what is leaving already counts as gone."""
+    leaving = [worker for worker in fleet.workers if _is_leaving(worker)]
+    workers = room.workers + len(leaving)
+    micro_usd_per_hour = room.micro_usd_per_hour + sum(worker.rental.running_micro_usd_per_hour for worker in leaving)
+    actions: list[Action] = []
+    for worker in _expendable(fleet):
+        if workers >= 0 and micro_usd_per_hour >= 0:
+            break
+        actions.append(_dismiss(worker, "over the ceiling of the group"))
+        workers, micro_usd_per_hour = workers + 1, micro_usd_per_hour + worker.rental.running_micro_usd_per_hour
+    return tuple(actions)
+
+
+def retire(fleet: Fleet, need: Need) -> tuple[Action, ...]:
+    """Return the workers of autogroups that are no longer configured; serving ones only once others carry the need."""
+    old = [worker for worker in fleet.workers if not fleet.is_configured(worker)]
+    carried = need.known and fleet.load(fleet.serving()) >= need.running_load and len(fleet.serving()) >= need.running_workers
+    leaving = {_S.BOOTING, _S.STOPPED} | ({_S.READY} if carried else set())
+    return tuple(_dismiss(worker, "its autogroup is no longer configured") for worker in old if worker.rental.state in leaving)
+
+
+def halt(fleet: Fleet) -> tuple[Action, ...]:
+    """Return what stops every running worker of a group that its owner has stopped; all are kept, cold."""
+    actions: list[Action] = []
+    for worker in fleet.in_state(_S.READY, _S.BOOTING, _S.STARTING):
+        reason = "the endpoint is stopped"
+        if worker.rental.state is _S.READY:
+            actions.append(Drain(worker_id=worker.worker_id, to=_S.STOPPING, reason=reason))
+        elif worker.rental.instance_id is not None:
+            actions.append(Stop(worker_id=worker.worker_id, instance_id=worker.rental.instance_id, reason=reason))
+    return tuple(actions)
+
+
+def excess(group: EndpointGroup, room: Headroom) -> str:
+    """Say which ceiling is broken."""
+    what = "max_workers" if room.workers < 0 else "max_hourly_cost_usd"
+    return f"More is held than {what} of {group.endpoint} allows: releasing."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Balance:
+    """A number of workers and what they carry, against what is needed of them."""
+
+    load: float
+    workers: int
+    load_min: float
+    workers_min: int
+
+    def spares(self, perf: float) -> bool:
+        """Tell whether the rest still covers the need without one worker of this performance."""
+        return self.load - perf >= self.load_min and self.workers - 1 >= self.workers_min
+
+    def less(self, perf: float) -> _Balance:
+        """Return the balance without it."""
+        return replace(self, load=self.load - perf, workers=self.workers - 1)
+
+
+def _balance(fleet: Fleet, workers: tuple[Worker, ...], *, load_min: float, workers_min: int) -> _Balance:
+    return _Balance(load=fleet.load(workers), workers=len(workers), load_min=load_min, workers_min=workers_min)
+
+
+def _spare_running(fleet: Fleet, need: Need, held: _Balance) -> tuple[tuple[Action, ...], _Balance]:
+    booting, held = _spare_booting(fleet, need, held)
+    serving, held = _spare_serving(fleet, need, held)
+    return (*booting, *serving), held
+
+
+def _spare_booting(fleet: Fleet, need: Need, held: _Balance) -> tuple[tuple[Action, ...], _Balance]:
+    running = _balance(fleet, fleet.running(), load_min=need.running_load, workers_min=need.kept_workers)
+    actions: list[Action] = []
+    for worker in _worst_first(fleet, fleet.in_state(_S.BOOTING)):
+        perf = fleet.perf(worker)
+        # One of which nothing can be expected boots in order to be measured; one that is not configured leaves anyway.
+        if perf > 0 and fleet.is_configured(worker) and running.spares(perf) and held.spares(perf):
+            actions.append(_dismiss(worker, "no longer needed, and not ready yet"))
+            running, held = running.less(perf), held.less(perf)
+    return tuple(actions), held
+
+
+def _spare_serving(fleet: Fleet, need: Need, held: _Balance) -> tuple[tuple[Action, ...], _Balance]:
+    workers = fleet.serving()
+    serving = _balance(fleet, workers, load_min=need.running_load, workers_min=need.kept_workers)
+    drains_max = len(workers) if need.idle else max(1, len(workers) // _DRAINS_PER_TICK_DIVISOR)
+    why = "nothing has been asked for long enough" if need.idle else "the others carry the load"
+    actions: list[Action] = []
+    for worker in _worst_first(fleet, workers):
+        perf = fleet.perf(worker)
+        if len(actions) < drains_max and serving.spares(perf):
+            dispensable = held.spares(perf)
+            to = _S.DESTROYING if dispensable else _S.STOPPING
+            actions.append(Drain(worker_id=worker.worker_id, to=to, reason=why))
+            serving, held = serving.less(perf), held.less(perf) if dispensable else held
+    return tuple(actions), held
+
+
+def _spare_cold(fleet: Fleet, held: _Balance) -> tuple[Action, ...]:
+    actions: list[Action] = []
+    for worker in _worst_first(fleet, (one for one in fleet.in_state(_S.STOPPED) if fleet.is_configured(one))):
+        perf = fleet.perf(worker)
+        if held.spares(perf):
+            actions.append(_dismiss(worker, "the reserve is large enough without it"))
+            held = held.less(perf)
+    return tuple(actions)
+
+
+def _worst_first(fleet: Fleet, workers: Iterable[Worker]) -> list[Worker]:
+    return sorted(workers, key=lambda worker: (fleet.value(worker), worker.worker_id))
+
+
+def _expendable(fleet: Fleet) -> list[Worker]:
+    return [worker for state in (_S.STOPPED, _S.BOOTING, _S.READY) for worker in _worst_first(fleet, fleet.in_state(state))]
+
+
+def _is_leaving(worker: Worker) -> bool:
+    state = worker.rental.state
+    return state is _S.DESTROYING or (state is _S.DRAINING and worker.rental.drain_to is _S.DESTROYING)
+
+
+def _dismiss(worker: Worker, reason: str) -> Action:
+    if worker.rental.state is _S.READY:
+        return Drain(worker_id=worker.worker_id, to=_S.DESTROYING, reason=reason)
+    assert worker.rental.instance_id is not None, f"{worker.worker_id} is {worker.rental.state} without an instance"  # noqa: S101
+    return Destroy(worker_id=worker.worker_id, instance_id=worker.rental.instance_id, reason=reason)
+
+
+def _since(since_s: float | None, surplus: tuple[Action, ...], *, now_s: float) -> float | None:
+    if not surplus:
+        return None
+    return now_s if since_s is None else since_s
+
+
+def _lasted(since_s: float | None, *, now_s: float) -> bool:
+    return since_s is not None and now_s - since_s >= SURPLUS_WINDOW_S

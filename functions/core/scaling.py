@@ -1,0 +1,213 @@
+"""The scaling decision: `decide(snapshot, now_s)` looks at one group and says what to do, why, and what to remember.
+
+In this order, each step on the fleet as the steps before will leave it:
+
+1. *Repair*: every worker's own situation (`reconcile`), and instances that nobody accounts for (`listing.strays`).
+2. *Mend* broken ceilings, *retire* what is no longer configured.
+3. *Grow* when the fleet cannot carry the need, within the ceilings.
+4. *Release* what has been too much for long enough.
+
+Invariants, whatever the snapshot holds (tests/core/test_scaling_properties.py):
+
+* what is held and intended stays within `max_workers` and `max_hourly_cost_usd`, or does not grow;
+* without a listing nothing is concluded from an absence; without a known demand nothing is released;
+* every state change is legal; no worker is stopped or destroyed that may serve a request, unless it failed or its deadline passed;
+* the same snapshot and time give the same plan, also after a round trip through a decision record.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from functions.core.capacity import outlook
+from functions.core.demand import Demand, observe
+from functions.core.fleet import Fleet, is_blind, unready_since
+from functions.core.growing import Growth, grow
+from functions.core.lifecycle import HELD, WorkerState
+from functions.core.listing import Listing, index, strays
+from functions.core.memory import remember
+from functions.core.model import EndpointState, Instance, Worker
+from functions.core.plan import (
+    Action,
+    Adopt,
+    Cadence,
+    ConfirmGone,
+    ConfirmStarted,
+    ConfirmStopped,
+    DestroyStray,
+    Forget,
+    GiveUp,
+    MarkReady,
+    Plan,
+    Rent,
+    advance,
+)
+from functions.core.pricing import Headroom, headroom
+from functions.core.reconcile import next_step, view
+from functions.core.releasing import excess, halt, mend, release, retire
+from functions.core.scaler_state import ScalerState
+from functions.core.sizing import Need, size
+from functions.core.snapshot import Snapshot
+
+SENTENCES_MAX: Final = 40
+_S = WorkerState
+_UNDER_WAY: Final = HELD - {_S.READY, _S.STOPPED}
+# What a suspended group still does: it records what has happened and asks for nothing.
+_BOOKKEEPING: Final = (Adopt, ConfirmStarted, ConfirmStopped, MarkReady, ConfirmGone, GiveUp, Forget, DestroyStray)
+
+
+def decide(snapshot: Snapshot, *, now_s: float) -> Plan:
+    """Return what to do about this group now."""
+    listing = None if snapshot.listing is None else index(snapshot.listing)
+    demand = observe(snapshot, now_s=now_s)
+    repairs = _repairs(snapshot, listing, now_s=now_s)
+    state = remember(snapshot, demand, repairs, now_s=now_s)
+    astray = _astray(snapshot, listing, now_s=now_s)
+    desk = _Desk(snapshot=snapshot, demand=demand, now_s=now_s, state=state, astray=astray, workers=snapshot.workers)
+    desk = desk.doing(repairs)
+    match snapshot.group.endpoint_state:
+        case EndpointState.ACTIVE:
+            desk = _scale(desk)
+        case EndpointState.STOPPED:
+            desk = desk.doing(halt(desk.fleet())).saying("The endpoint is stopped by its owner.")
+        case EndpointState.SUSPENDED:
+            desk = desk.saying("The endpoint is suspended by its owner: its fleet stays as it is.")
+    return desk.plan()
+
+
+def wanted_autogroups(snapshot: Snapshot, *, now_s: float) -> frozenset[str]:
+    """Return the autogroups whose offers the decision would look at: only these are worth a search."""
+    return decide(replace(snapshot, offers={}), now_s=now_s).wanted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Desk:
+    """A decision in the making: the actions so far, and the workers as these will leave them."""
+
+    snapshot: Snapshot
+    demand: Demand
+    now_s: float
+    state: ScalerState
+    astray: tuple[Instance, ...]
+    workers: tuple[Worker, ...]
+    actions: tuple[Action, ...] = ()
+    sentences: tuple[str, ...] = ()
+    facts: Mapping[str, float] = field(default_factory=dict)
+    wanted: frozenset[str] = frozenset()
+
+    def doing(self, actions: Iterable[Action]) -> _Desk:
+        """Return the decision with these actions added."""
+        added = tuple(actions)
+        workers = advance(self.workers, added, endpoint=self.snapshot.group.endpoint, now_s=self.now_s)
+        return replace(self, actions=(*self.actions, *added), workers=workers)
+
+    def saying(self, *sentences: str) -> _Desk:
+        """Return the decision with these sentences added."""
+        return replace(self, sentences=(*self.sentences, *sentences))
+
+    def fleet(self) -> Fleet:
+        """Return the fleet as decided so far."""
+        unready = unready_since(self.workers, dict(self.snapshot.state.unready_since_s), now_s=self.now_s)
+        return Fleet(
+            workers=self.workers,
+            outlook=outlook(self.state),
+            configured=frozenset(autogroup.name for autogroup in self.snapshot.autogroups),
+            unready_since_s=unready,
+            now_s=self.now_s,
+            blind=is_blind(self.workers, now_s=self.now_s),
+        )
+
+    def room(self) -> Headroom:
+        """Return what the ceilings leave now."""
+        return headroom(self.snapshot.group, self.workers, self.astray)
+
+    def plan(self) -> Plan:
+        """Return the finished decision."""
+        fleet = self.fleet()
+        told = (*(_tell(action) for action in self.actions), *self.sentences)
+        sentences = told if len(told) <= SENTENCES_MAX else (*told[:SENTENCES_MAX], f"And {len(told) - SENTENCES_MAX} more.")
+        return Plan(
+            actions=self.actions,
+            sentences=sentences,
+            facts={**_facts(self, fleet), **self.facts},
+            state=replace(self.state, unready_since_s=fleet.unready_since_s, said=sentences),
+            cadence=_cadence(self),
+            wanted=self.wanted,
+        )
+
+
+def _repairs(snapshot: Snapshot, listing: Listing | None, *, now_s: float) -> tuple[Action, ...]:
+    sight = view(snapshot, listing, now_s=now_s)
+    steps = (next_step(worker, sight) for worker in snapshot.workers)
+    actions: list[Action] = [step for step in steps if step is not None]
+    actions += (
+        DestroyStray(instance_id=instance.instance_id, reason=f"no worker of ours is {instance.label}")
+        for instance in _astray(snapshot, listing, now_s=now_s)
+    )
+    if snapshot.group.endpoint_state is EndpointState.SUSPENDED:
+        return tuple(action for action in actions if isinstance(action, _BOOKKEEPING))
+    return tuple(actions)
+
+
+def _astray(snapshot: Snapshot, listing: Listing | None, *, now_s: float) -> tuple[Instance, ...]:
+    return () if listing is None else strays(listing, snapshot.workers, now_s=now_s)
+
+
+def _scale(desk: _Desk) -> _Desk:
+    need = size(desk.snapshot.group, desk.demand, now_s=desk.now_s)
+    desk = desk.doing(retire(desk.fleet(), need))
+    room = desk.room()
+    if room.exceeded:
+        desk = desk.doing(mend(desk.fleet(), room)).saying(excess(desk.snapshot.group, room))
+    growth = grow(desk.snapshot, desk.fleet(), need, room)
+    desk = _note_need(desk, need, growth).doing(growth.actions)
+    removal = release(
+        desk.fleet(),
+        need,
+        surplus_since_s=desk.state.surplus_since_s,
+        cold_surplus_since_s=desk.state.cold_surplus_since_s,
+    )
+    desk = desk.doing(removal.actions)
+    surplus_s, cold_surplus_s = removal.surplus_since_s, removal.cold_surplus_since_s
+    return replace(desk, state=replace(desk.state, surplus_since_s=surplus_s, cold_surplus_since_s=cold_surplus_s))
+
+
+def _note_need(desk: _Desk, need: Need, growth: Growth) -> _Desk:
+    fleet = desk.fleet()
+    facts = {
+        "needed_load_per_s": need.running_load,
+        "held_load_per_s_target": need.held_load,
+        "running_load_per_s": fleet.load(fleet.running()),
+        "serving_load_per_s": fleet.load(fleet.serving()),
+    }
+    blind = ("No worker is heard: what they carry is taken as unchanged.",) if fleet.blind else ()
+    return replace(desk, facts=facts, wanted=growth.wanted).saying(*blind, *growth.sentences)
+
+
+def _facts(desk: _Desk, fleet: Fleet) -> Mapping[str, float]:
+    demand = desk.demand
+    counts = Counter(worker.rental.state for worker in fleet.workers)
+    facts = {f"workers_{state.value}": float(counts[state]) for state in WorkerState}
+    facts["held_micro_usd_per_hour"] = float(desk.snapshot.group.max_hourly_cost_micro_usd - desk.room().micro_usd_per_hour)
+    facts |= {"waiting": float(demand.waiting), "waiting_load": demand.waiting_load, "oldest_wait_s": demand.oldest_wait_s}
+    # A figure that is unknown is left out: no reader can take it for zero.
+    return facts if demand.load_per_s is None else {**facts, "arriving_load_per_s": demand.load_per_s}
+
+
+def _cadence(desk: _Desk) -> Cadence:
+    under_way = any(worker.rental.state in _UNDER_WAY for worker in desk.workers)
+    busy = bool(desk.actions) or under_way or desk.demand.asked_now
+    return Cadence.BUSY if busy else Cadence.IDLE
+
+
+def _tell(action: Action) -> str:
+    match action:
+        case Rent():
+            return f"Rent {action.reason}."
+        case DestroyStray():
+            return f"Destroy instance {action.instance_id}: {action.reason}."
+        case _:
+            return f"{type(action).__name__} {action.worker_id}: {action.reason}."
