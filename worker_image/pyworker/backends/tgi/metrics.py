@@ -1,0 +1,41 @@
+"""Load of TGI requests, the tokens of its replies, the capacity it tells at `/info`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pyworker.backend import Capacity, bounded_load
+from pyworker.language import text_tokens, whole_number
+from pyworker.replies import EventReader
+
+# The default of TGI 1.4 to 2.4. It was 20 before, and is the rest of the context since 3.0, which no estimate can know.
+MAX_NEW_TOKENS_DEFAULT: Final = 100
+SLOTS_DEFAULT: Final = 16
+SLOTS_MAX: Final = 256
+# Tokens of KV cache that a usual request holds: with them a server's batch limit in tokens becomes one in requests.
+TOKENS_PER_REQUEST: Final = 1024
+
+
+def load_of(payload: Mapping[str, Any], prompt_weight: float) -> float:
+    """Return `prompt_weight` x prompt tokens + new tokens, for each of `best_of` sequences."""
+    given = payload.get("parameters")
+    parameters = given if isinstance(given, dict) else {}
+    new_tokens = whole_number(parameters.get("max_new_tokens"), default=MAX_NEW_TOKENS_DEFAULT)
+    sequences = whole_number(parameters.get("best_of"), default=1)
+    return bounded_load(prompt_weight * text_tokens(payload.get("inputs")) + new_tokens * sequences)
+
+
+def token_events() -> EventReader:
+    """Follow `/generate_stream`: one event a token, `data:{"index":1,"token":{…},…}`."""
+    return EventReader(lambda line: b'"token":' in line)
+
+
+def capacity(info: Mapping[str, Any]) -> Capacity:
+    """Read `/info`. The least of the limits that it states; `max_batch_size` is only there if it was set."""
+    limits = [
+        whole_number(info.get("max_batch_size"), default=SLOTS_MAX),
+        whole_number(info.get("max_concurrent_requests"), default=SLOTS_MAX),
+        whole_number(info.get("max_batch_total_tokens"), default=SLOTS_DEFAULT * TOKENS_PER_REQUEST) // TOKENS_PER_REQUEST,
+    ]
+    return Capacity(slots=max(1, min(*limits, SLOTS_MAX)), version=f"tgi {info.get('version', '')}")
