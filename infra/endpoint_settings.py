@@ -1,0 +1,158 @@
+"""An endpoint group and its autogroups, as a stack file describes them.
+
+Parameter names are Vast's, unchanged; `max_hourly_cost_usd`, `ticket_ttl_s`, `blacklist` and the units in `disk_gb` and
+`boot_timeout_s` are Headgate's own. Defaults are those of the functions' model, where the units and meanings are defined too; a
+test compares the two. A description completes the sentence "Set …", since it is the remedy of a faulty value.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from infra.config_faults import refusal
+from infra.offer_query import query_faults, query_fields
+from infra.worker_environment import PlainEnv, SecretEnv
+
+WORKERS_MAX: Final = 10_000
+NAME_LENGTH_MAX: Final = 48  # two names, a stack and a worker's id fit the marketplace's label of 256
+MICRO_USD: Final = 1_000_000
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+def _name(text: str) -> str:
+    if _NAME.fullmatch(text) is None or len(text) > NAME_LENGTH_MAX:
+        raise refusal(
+            "is not a name that labels, keys and schedules can carry",
+            f"Use 1 to {NAME_LENGTH_MAX} letters, digits, '-' and '_', beginning with a letter or digit",
+        )
+    return text
+
+
+def _query(text: str) -> str:
+    if faults := query_faults(text):
+        raise refusal("; ".join(faults), "Write it as for `vastai search offers`: 'gpu_name=RTX_4090 num_gpus=1 verified=true'")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Load = Annotated[float, Field(ge=0)]
+
+STRICT: Final = ConfigDict(
+    strict=True, frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, hide_input_in_errors=True
+)
+
+
+class AutogroupSettings(BaseModel):
+    """One machine configuration that can serve the group."""
+
+    model_config = STRICT
+
+    search_params: Annotated[str, Field(min_length=1), AfterValidator(_query)] = Field(
+        description="which offers may be rented, in Vast's query language: 'gpu_name=RTX_4090 num_gpus=1 verified=true'"
+    )
+    image: str | None = Field(
+        default=None, min_length=1, max_length=1024, pattern=r"^\S+$", description="the worker image to run, with its tag"
+    )
+    template_hash: str | None = Field(
+        default=None, pattern=r"^[0-9A-Za-z]+$", description="the hash of a marketplace template, in place of 'image'"
+    )
+    backend: str | None = Field(
+        default=None, pattern=r"^[a-z0-9_]+$", description="which of pyworker's backends fits the inference server, such as tgi"
+    )
+    env: PlainEnv = Field(default_factory=dict, description="the worker's environment as a map of text to text, without secrets")
+    secret_env: SecretEnv = Field(default_factory=dict, description="the secret part of the worker's environment")
+    onstart: str | None = Field(default=None, max_length=4096, description="commands to run when an instance starts")
+    launch_args: str = Field(default="", description="further flags of Vast's `create instance`, as one text")
+    gpu_ram: float = Field(default=0.0, ge=0, description="the GPU memory that the model needs, in GB")
+    disk_gb: float = Field(default=16.0, ge=8, le=65_536, description="the disk of an instance in GB, at least the marketplace's 8")
+    boot_timeout_s: float = Field(
+        default=900.0, ge=30, le=7200, description="after how many seconds (30 to 7200) a worker that is not ready counts as failed"
+    )
+
+    @field_validator("template_hash")
+    @classmethod
+    def _one_source(cls, template_hash: str | None, info: ValidationInfo) -> str | None:
+        if "image" not in info.data:  # faulty itself, and reported
+            return template_hash
+        if (info.data["image"] is None) == (template_hash is None):
+            both = "both 'image' and 'template_hash' are set" if template_hash else "neither 'image' nor 'template_hash' is set"
+            raise refusal(both, "Set exactly one of them")
+        return template_hash
+
+    @field_validator("env")
+    @classmethod
+    def _one_backend(cls, env: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        if "BACKEND" in env and info.data.get("backend") is not None:
+            raise refusal("BACKEND is set although 'backend' is", "Remove one of them")
+        return env
+
+
+class EndpointSettings(BaseModel):
+    """What clients call by name, and how its fleet may grow."""
+
+    model_config = STRICT
+
+    max_workers: int = Field(
+        ge=1, le=WORKERS_MAX, description=f"the most workers the group may have, running or stopped (1 to {WORKERS_MAX})"
+    )
+    max_hourly_cost_usd: Decimal = Field(
+        gt=0, le=100_000, decimal_places=6, description="the most the group may cost in one hour, in dollars, above 0"
+    )
+    min_load: Load = Field(default=0.0, description="the load per second to keep ready at all times, 0 or more")
+    min_cold_load: Load = Field(default=0.0, description="the load per second to keep rented, ready or stopped, 0 or more")
+    target_util: float = Field(default=0.9, gt=0, le=1, description="the share of capacity to use, above 0 and at most 1")
+    cold_mult: float = Field(default=2.5, ge=1, le=100, description="rented capacity as a multiple of the active load, at least 1")
+    cold_workers: int = Field(default=0, ge=0, description="how many workers to keep rented at least, 0 to 'max_workers'")
+    test_workers: int = Field(default=1, ge=0, description="how many workers an untried autogroup may explore, 0 to 'max_workers'")
+    max_queue_time: float = Field(
+        default=30.0, gt=0, le=3600, description="for how many seconds' work a worker may have a queue, above 0 and at most 3600"
+    )
+    target_queue_time: float = Field(
+        default=10.0, gt=0, le=3600, description="the queue in seconds that the group scales for, at most 'max_queue_time'"
+    )
+    inactivity_timeout: float = Field(
+        default=300.0, description="after how many seconds without demand the group may go to zero (0: at once, negative: never)"
+    )
+    ticket_ttl_s: int = Field(default=60, ge=5, le=3600, description="for how many seconds a route ticket is valid, 5 to 3600")
+    endpoint_state: Literal["active", "suspended", "stopped"] = Field(
+        default="active", description="active, suspended (hold the fleet as it is) or stopped (no running worker)"
+    )
+    blacklist: tuple[int, ...] = Field(
+        default=(), max_length=256, description="ids of machines never to rent, as a list of numbers"
+    )
+    autogroups: dict[Name, AutogroupSettings] = Field(min_length=1, description="at least one autogroup, as a map by name")
+
+    @property
+    def max_hourly_cost_micro_usd(self) -> int:
+        """The ceiling in the unit that everything inside reckons in. Exact: the field has at most six decimals."""
+        return int(self.max_hourly_cost_usd * MICRO_USD)
+
+    @field_validator("cold_workers", "test_workers")
+    @classmethod
+    def _within_the_fleet(cls, workers: int, info: ValidationInfo) -> int:
+        if workers > info.data.get("max_workers", workers):
+            raise refusal(f"exceeds max_workers ({info.data['max_workers']})", f"Lower it, or raise 'max_workers' to {workers}")
+        return workers
+
+    @field_validator("target_queue_time")
+    @classmethod
+    def _target_within_the_limit(cls, target_s: float, info: ValidationInfo) -> float:
+        limit_s = info.data.get("max_queue_time", target_s)
+        if target_s > limit_s:
+            raise refusal(f"exceeds max_queue_time ({limit_s:g})", f"Set it to {limit_s:g} or less, or raise 'max_queue_time'")
+        return target_s
+
+    @field_validator("autogroups")
+    @classmethod
+    def _one_machine_filter(cls, autogroups: dict[str, AutogroupSettings], info: ValidationInfo) -> dict[str, AutogroupSettings]:
+        if info.data.get("blacklist"):
+            for name, autogroup in autogroups.items():
+                if "machine_id" in query_fields(autogroup.search_params):
+                    raise refusal(
+                        f"{name!r} filters on machine_id although the group has a blacklist", "Move the machines to 'blacklist'"
+                    )
+        return autogroups

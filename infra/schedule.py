@@ -1,0 +1,74 @@
+"""The clock of the scaler: one schedule an endpoint group, every minute, with that group's name."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import pulumi
+import pulumi_aws as aws
+
+from infra.dead_letters import DeadLetters
+from infra.function import Function
+from infra.permissions import Statement, policy_document, trust
+
+EVERY: Final = "rate(1 minute)"  # the scheduler's shortest
+EVENT_AGE_MAX_S: Final = 60  # then the next event is there, which is worth as much
+EVENT_RETRIES: Final = 2
+
+
+class Schedules(pulumi.ComponentResource):
+    """The stack's schedules, and the role by which they may invoke the scale function and nothing else."""
+
+    def __init__(self, prefix: str, *, scale: Function, dead_letters: DeadLetters, opts: pulumi.ResourceOptions) -> None:
+        super().__init__("headgate:index:Schedules", "schedules", opts=opts)
+        self._scale = scale
+        self._dead_letters = dead_letters
+        self._group = aws.scheduler.ScheduleGroup("schedules", name=prefix, opts=pulumi.ResourceOptions(parent=self))
+        self._role = aws.iam.Role(
+            "schedules-role",
+            name=f"{prefix}-schedule",
+            description="What the schedules invoke the scale function as",
+            assume_role_policy=self._group.arn.apply(_trust_of_group),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        statements = (
+            Statement(sid="InvokeScale", actions=("lambda:InvokeFunction",), resource=scale.arn),
+            Statement(sid="KeepUndelivered", actions=("sqs:SendMessage",), resource=dead_letters.arn),
+        )
+        self._policy = aws.iam.RolePolicy(
+            "schedules-policy",
+            name="exact",
+            role=self._role.name,
+            policy=policy_document(statements),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})
+
+    def tick(self, endpoint: str, *, depends_on: pulumi.Resource) -> aws.scheduler.Schedule:
+        """Have the endpoint group looked at every minute, from after `depends_on` exists until before it is gone."""
+        return aws.scheduler.Schedule(
+            f"schedule-{endpoint}",
+            name=endpoint,
+            group_name=self._group.name,
+            schedule_expression=EVERY,
+            flexible_time_window=aws.scheduler.ScheduleFlexibleTimeWindowArgs(mode="OFF"),
+            target=aws.scheduler.ScheduleTargetArgs(
+                arn=self._scale.arn,
+                role_arn=self._role.arn,
+                input=json.dumps({"endpoint": endpoint}),
+                dead_letter_config=aws.scheduler.ScheduleTargetDeadLetterConfigArgs(arn=self._dead_letters.arn),
+                retry_policy=aws.scheduler.ScheduleTargetRetryPolicyArgs(
+                    maximum_event_age_in_seconds=EVENT_AGE_MAX_S, maximum_retry_attempts=EVENT_RETRIES
+                ),
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[depends_on, self._policy]),
+        )
+
+
+def _trust_of_group(schedule_group_arn: str) -> str:
+    account = schedule_group_arn.split(":")[4]
+    return trust(
+        "scheduler.amazonaws.com",
+        conditions={"StringEquals": {"aws:SourceAccount": account, "aws:SourceArn": schedule_group_arn}},
+    )
