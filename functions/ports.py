@@ -11,7 +11,8 @@ Errors, named for what the caller does next:
     ├── LeaseLost                another scaler has taken over: stop at once, write nothing more
     ├── OfferGone                rented by someone else meanwhile: take the next offer
     ├── InstanceGone             no such instance: a release is done
-    ├── MarketplaceBusy          rate limit, timeout or 5xx: the effect may or may not have happened; keep the intent, look again
+    ├── MarketplaceBusy          timeout or 5xx: the effect may or may not have happened; keep the intent, look again
+    │   └── MarketplaceThrottled rate limit: refused before anything happened; try again later
     └── MarketplaceRefused       credit, key, or a request that can never succeed: stop renting, raise the alarm
 """
 
@@ -87,6 +88,10 @@ class MarketplaceBusy(PortError):
         self.retry_after_s = retry_after_s
 
 
+class MarketplaceThrottled(MarketplaceBusy):
+    """Too many calls: this one had no effect."""
+
+
 class MarketplaceRefused(PortError):
     """The marketplace said no and will say so again: `code` is its error, such as `auth_error` or `missing_billing`."""
 
@@ -136,9 +141,9 @@ class RouteStore(Protocol):
         """Return the workers of these shards in every state but DESTROYED. One query a shard."""
 
     def waiting(self, endpoint: str, *, limit: int) -> list[WaitingRequest]:
-        """Return requests that are not assigned, in order of arrival, those included whose client has left. One query.
+        """Return the requests that are not assigned, in order of arrival, those included whose client has left. One query.
 
-        At most `limit` records are looked at, oldest numbers first, those of assigned requests among them.
+        At most `limit`, oldest numbers first.
         """
 
     def scaler_state(self, endpoint: str) -> ScalerState:
@@ -152,13 +157,13 @@ class RouteStore(Protocol):
         """
 
     def request(self, endpoint: str, request_idx: int) -> WaitingRequest | None:
-        """Return the record of a request, None if it has none. One read, which sees every write before it."""
+        """Return the record of a request, None if it has none. Sees every write before it. One read, two if it is assigned."""
 
     def put_request(self, endpoint: str, request: WaitingRequest, *, expires_at_s: float) -> None:
-        """Write the whole record; it may be forgotten after `expires_at_s`. One write."""
+        """Write the whole record; it may be forgotten after `expires_at_s`. One write, two if it is assigned."""
 
     def forget_requests(self, endpoint: str, request_idxs: Sequence[int]) -> None:
-        """Delete these records, at most FORGOTTEN_AT_ONCE_MAX; unknown ones are no error. One call."""
+        """Delete these records unless they are assigned, at most FORGOTTEN_AT_ONCE_MAX; unknown ones are no error. One call."""
 
 
 class ReportStore(Protocol):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -142,7 +142,7 @@ def _translated(error: ClientError) -> Exception:
         return Conflict(code)
     if code in _BUSY or error.response["ResponseMetadata"]["HTTPStatusCode"] >= _HTTP_SERVER_ERROR:
         return StoreUnavailable(code)
-    return _untranslated(error)
+    return cast("Exception", error)
 
 
 def _cancelled(error: ClientError) -> Exception:
@@ -153,9 +153,4 @@ def _cancelled(error: ClientError) -> Exception:
     if any(reason.get("Code") == "TransactionConflict" for reason in reasons):
         return Conflict("TransactionConflict")
     busy = any(reason.get("Code") in {"ThrottlingError", "ProvisionedThroughputExceeded"} for reason in reasons)
-    return StoreUnavailable("throttled") if busy else _untranslated(error)
-
-
-def _untranslated(error: ClientError) -> Exception:
-    untyped: Exception = error
-    return untyped
+    return StoreUnavailable("throttled") if busy else cast("Exception", error)

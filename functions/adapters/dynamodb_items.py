@@ -49,8 +49,13 @@ def worker_key(endpoint: str, worker_id: str) -> Key:
 
 
 def waiting_key(endpoint: str, request_idx: int) -> Key:
-    """Key of a request's record; padded, so that keys sort as numbers do."""
+    """Key of the record of a request that waits; padded, so that keys sort as numbers do."""
     return _key(f"WAITING#{endpoint}", f"{request_idx:016d}")
+
+
+def routed_key(endpoint: str, request_idx: int) -> Key:
+    """Key of the record of a request that waited and has been assigned: out of the way of those who wait."""
+    return _key(f"WAITING#{endpoint}#ROUTED", f"{request_idx:016d}")
 
 
 def decision_key(endpoint: str, *, decided_at_s: float, epoch: int) -> Key:
@@ -70,7 +75,7 @@ def number(value: float) -> dict[str, str]:
 
 def attributes_of(record: Any) -> dict[str, dict[str, Any]]:
     """Return the attributes that hold a flat dataclass; fields that are None are left out."""
-    named = ((name, getattr(record, name)) for name in _readers(type(record)))
+    named = ((name, getattr(record, name)) for name in field_names(type(record)))
     return {name: attribute(value) for name, value in named if value is not None}
 
 
@@ -83,7 +88,7 @@ def attribute(value: Any) -> dict[str, Any]:
     return number(value)
 
 
-def field_names(cls: type[Any]) -> tuple[str, ...]:
+def field_names(cls: Any) -> tuple[str, ...]:
     """Return the attribute names of a flat dataclass."""
     return tuple(_readers(cls))
 
@@ -91,7 +96,7 @@ def field_names(cls: type[Any]) -> tuple[str, ...]:
 def read(cls: type[_T], item: Item) -> _T:
     """Return the flat dataclass that an item holds. Raises UnreadableItem, naming the item and the field."""
     given = {}
-    for name, (reader, required) in _readers(cls).items():
+    for name, (reader, required) in _readers(typing.cast("Any", cls)).items():
         held = item.get(name)
         if held is not None:
             given[name] = _apply(reader, held, item, name)

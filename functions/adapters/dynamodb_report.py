@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from functions.adapters.dynamodb import ConditionFailed, DynamoTable
-from functions.adapters.dynamodb_items import attribute, attributes_of, field_names, read_worker, waiting_key, worker_key
+from functions.adapters.dynamodb_items import attribute, attributes_of, field_names, read_worker, routed_key, worker_key
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Condition, Worker
 from functions.ports import StaleReport, WorkerGone
@@ -52,7 +52,7 @@ class DynamoReportStore:
     def _delete_request(self, endpoint: str, request_idx: int, worker_id: str) -> bool:
         try:
             self._table.delete(
-                waiting_key(endpoint, request_idx),
+                routed_key(endpoint, request_idx),
                 ConditionExpression="worker_id = :worker_id",
                 ExpressionAttributeValues={":worker_id": attribute(worker_id)},
             )

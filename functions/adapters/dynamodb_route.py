@@ -15,6 +15,7 @@ from functions.adapters.dynamodb_items import (
     read,
     read_waiting,
     read_worker,
+    routed_key,
     scaler_key,
     spec_key,
     waiting_key,
@@ -65,8 +66,8 @@ class DynamoRouteStore:
         ]
 
     def waiting(self, endpoint: str, *, limit: int) -> list[WaitingRequest]:
-        """Query the group's records from the oldest number on."""
-        items = self._table.query(f"WAITING#{endpoint}", limit=limit, FilterExpression="attribute_not_exists(worker_id)")
+        """Query those who wait from the oldest number on; the assigned have a partition of their own."""
+        items = self._table.query(f"WAITING#{endpoint}", limit=limit)
         return sorted(map(read_waiting, items), key=lambda request: (request.arrived_at_s, request.request_idx))
 
     def scaler_state(self, endpoint: str) -> ScalerState:
@@ -99,12 +100,22 @@ class DynamoRouteStore:
     def request(self, endpoint: str, request_idx: int) -> WaitingRequest | None:
         """Read the record as the last write left it, since a missed assignment would be routed twice."""
         item = self._table.get(waiting_key(endpoint, request_idx), consistent=True)
+        if item is None:
+            item = self._table.get(routed_key(endpoint, request_idx), consistent=True)
         return None if item is None else read_waiting(item)
 
     def put_request(self, endpoint: str, request: WaitingRequest, *, expires_at_s: float) -> None:
-        """Write the record; the table's TTL removes it."""
-        fields = attributes_of(request)
-        self._table.put({**waiting_key(endpoint, request.request_idx), **fields, "ttl": number(int(expires_at_s))})
+        """Write the record where it belongs; the table's TTL removes it.
+
+        Should the second write be lost, the request counts as waiting until it is forgotten: seconds of room, no more.
+        """
+        waits = waiting_key(endpoint, request.request_idx)
+        fields = {**attributes_of(request), "ttl": number(int(expires_at_s))}
+        if request.worker_id is None:
+            self._table.put({**waits, **fields})
+        else:
+            self._table.put({**routed_key(endpoint, request.request_idx), **fields})
+            self._table.delete(waits)
 
     def forget_requests(self, endpoint: str, request_idxs: Sequence[int]) -> None:
         """Delete the records in one batch."""

@@ -96,12 +96,7 @@ class DynamoScaleStore:
             group=group,
             autogroups=tuple(decode_autogroup(item) for sk, item in items.items() if sk.startswith("AUTOGROUP#")),
             workers=self._workers(endpoint, self._shards(endpoint, scaler, fleet_shards(group.max_workers))),
-            waiting=tuple(
-                read_waiting(item)
-                for item in self._table.query(
-                    f"WAITING#{endpoint}", consistent=True, FilterExpression="attribute_not_exists(worker_id)"
-                )
-            ),
+            waiting=tuple(read_waiting(item) for item in self._table.query(f"WAITING#{endpoint}", consistent=True)),
             state=decode_state(scaler),
         )
 

@@ -75,7 +75,7 @@ def candidates(workers: Iterable[Worker], *, group: EndpointGroup, now_s: float)
 def with_assignments(candidate: Candidate, assignments: Assignments) -> Candidate:
     """Return the candidate after a write has told its new totals."""
     worker = replace(candidate.worker, assignments=assignments)
-    return replace(candidate, worker=worker, backlog=backlog(worker))
+    return replace(candidate, worker=worker, backlog=backlog(worker), taken=False)
 
 
 def fits(candidate: Candidate, cost: float) -> bool:

@@ -35,9 +35,9 @@ _LOADING: Final = {
 
 def explain(
     group: EndpointGroup,
+    *,
     workers: Sequence[Worker],
     candidates: Sequence[Candidate],
-    *,
     waiting_ahead: int,
     state: ScalerState,
     now_s: float,

@@ -1,0 +1,52 @@
+"""From an HTTP request of a worker to its reply: path, token, body, use case, and every refusal as HTTP in one place.
+
+A token in the `Authorization` header is checked before the body is looked at; only without that header is it taken from the body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from functions.adapters.function_url import STORE_UNAVAILABLE, HttpReply, HttpRequest, check_path, refusal
+from functions.ports import StoreUnavailable
+from functions.report.service import ReportPorts, authenticate, take_completions, take_report
+from protocol.problem import RequestRefused
+from protocol.report import REPORT_BYTES_MAX
+from protocol.worker_token import WorkerIdentity
+
+PATHS: Final = {"/worker_status/": "POST", "/delete_requests/": "POST", "/pubkey/": "GET"}
+
+
+def answer(request: HttpRequest, *, ports: ReportPorts, public_keys: Sequence[Mapping[str, str]]) -> HttpReply:
+    """Return the reply to any request. Raises nothing but bugs."""
+    try:
+        check_path(request, PATHS)
+        if request.path == "/pubkey/":
+            return HttpReply(status=200, body={"keys": list(public_keys)}, outcome="public_keys")
+        return _take(request, ports=ports)
+    except RequestRefused as exc:
+        return refusal(exc.problem)
+    except StoreUnavailable:
+        return refusal(STORE_UNAVAILABLE)
+
+
+def _take(request: HttpRequest, *, ports: ReportPorts) -> HttpReply:
+    sender, body = _authenticated_body(request, ports=ports)
+    facts: dict[str, str | float] = {"endpoint": sender.endpoint, "worker_id": sender.worker_id}
+    if request.path == "/worker_status/":
+        answered = take_report(body, sender=sender, ports=ports)
+        said: dict[str, str | float] = {"phase": str(body["phase"]), "drain": answered.drain}
+        return HttpReply(status=200, body=answered.wire(), outcome="reported", facts={**facts, **said})
+    deleted = take_completions(body, sender=sender, ports=ports)
+    return HttpReply(status=200, body={"ok": True, "deleted": deleted}, outcome="completed", facts={**facts, "deleted": deleted})
+
+
+def _authenticated_body(request: HttpRequest, *, ports: ReportPorts) -> tuple[WorkerIdentity, dict[str, Any]]:
+    token = request.bearer()
+    sender = authenticate(token, ports=ports) if token is not None else None
+    body = request.json_object(size_max=REPORT_BYTES_MAX)
+    if sender is None:
+        in_body = body.get("mtoken")
+        sender = authenticate(in_body if isinstance(in_body, str) else None, ports=ports)
+    return sender, body

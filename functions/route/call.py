@@ -1,0 +1,87 @@
+"""What a client asks of `/route/`: parsed, limited, with defaults; and what it is answered."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+from protocol.problem import Problem, RequestRefused
+from protocol.ticket import COST_MAX, INTEGER_MAX, Ticket
+
+BODY_BYTES_MAX: Final = 8_192
+COST_DEFAULT: Final = 1.0
+# Costs are kept to a millionth: DynamoDB adds decimals of 38 digits, and no backend measures finer.
+COST_DECIMALS: Final = 6
+# The names that a stack file may use (infra's settings accept 48 characters), and nothing that could leave its place in a key.
+ENDPOINT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteCall:
+    """One call. `request_idx` is 0 for a new request."""
+
+    endpoint: str
+    cost: float = COST_DEFAULT
+    request_idx: int = 0
+
+    @classmethod
+    def parse(cls, body: Mapping[str, Any]) -> Self:
+        """Read a body, ignoring unknown keys. Raises RequestRefused (400) naming the first bad field."""
+        return cls(endpoint=_endpoint(body), cost=_cost(body), request_idx=_request_idx(body))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assigned:
+    """The request may go to a worker: its ticket, signed."""
+
+    ticket: Ticket
+    signature: bytes
+
+    def wire(self) -> dict[str, Any]:
+        """Return the JSON object of the answer."""
+        return self.ticket.wire(self.signature)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """The request has to wait: its number to ask again with, why, and how many came before it."""
+
+    endpoint: str
+    request_idx: int
+    status: str
+    waiting_ahead: int
+
+    def wire(self) -> dict[str, Any]:
+        """Return the JSON object of the answer. It never has a `url`: that is what clients tell the answers apart by."""
+        told = {"endpoint": self.endpoint, "request_idx": self.request_idx, "status": self.status}
+        return {**told, "waiting_ahead": self.waiting_ahead}
+
+
+def _endpoint(body: Mapping[str, Any]) -> str:
+    name = body.get("endpoint")
+    if not isinstance(name, str) or ENDPOINT_NAME.fullmatch(name) is None:
+        raise _invalid("endpoint", "the name of an endpoint group is needed: letters, digits, '-' and '_', at most 64")
+    return name
+
+
+def _cost(body: Mapping[str, Any]) -> float:
+    cost = body.get("cost", COST_DEFAULT)
+    # The comparison is false for NaN, and no conversion meets an integer of a thousand digits before it.
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost <= COST_MAX:
+        raise _invalid("cost", f"a number from 0 to {COST_MAX:.0f} is needed, in the load units of the endpoint's backend")
+    return round(float(cost), COST_DECIMALS)
+
+
+def _request_idx(body: Mapping[str, Any]) -> int:
+    idx = body.get("request_idx")
+    if idx is None:
+        return 0
+    if isinstance(idx, bool) or not isinstance(idx, int | float) or not 0 <= idx < INTEGER_MAX or idx != int(idx):
+        raise _invalid("request_idx", "the number of an earlier answer is needed, or 0 for a new request")
+    return int(idx)
+
+
+def _invalid(field: str, message: str) -> RequestRefused:
+    return RequestRefused(Problem(status=400, code="invalid_field", message=f"{field}: {message}", field=field))

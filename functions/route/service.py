@@ -1,0 +1,262 @@
+"""Route one request: one conditional write when everything needed is known already, and an honest answer otherwise.
+
+A request is one of
+
+* *new* (no number): it is last in line. Assigned at once, nothing is recorded: the number it gets names its worker
+  (`protocol.request_idx`). Otherwise it is recorded, and waits.
+* *waiting* (recorded, without a worker): it asks again, and keeps its place as long as it asks often enough.
+* *failed* (recorded with a worker, or numbered for one): its client was sent to that worker and is back. It is routed to another
+  one with a new reqnum, at most ATTEMPTS_MAX times, since Vast's clients repeat for ever and without a pause.
+
+A refusal by the table (`AssignmentRefused`) means that the snapshot is out of date: it is read again if it is not
+fresh, else the worker is left out until the next one; ASSIGN_TRIES_MAX bounds the trying. What is refused writes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from functions.core.model import ApiKey, Assignments, EndpointGroup, EndpointState, WaitingRequest, Worker
+from functions.core.routing import Candidate, assigned_load_max, is_forgotten
+from functions.core.scaler_state import ScalerState
+from functions.core.waiting_reason import STOPPED, explain
+from functions.ports import AssignmentRefused, Clock, RouteStore, ScaleWaker, Signer, UnreadableItem
+from functions.route.caches import Found, RouteCaches
+from functions.route.call import Assigned, RouteCall, Waiting
+from functions.route.snapshot import Snapshot, read_snapshot
+from protocol.problem import Problem, RequestRefused
+from protocol.request_idx import hinted_worker, new_direct_idx, new_recorded_idx, worker_hint
+from protocol.ticket import Ticket
+
+ATTEMPTS_MAX: Final = 8
+ASSIGN_TRIES_MAX: Final = 5
+# A snapshot younger than this is not read again: at the ceiling, refusals are the rule and not a sign of age.
+FRESH_S: Final = 0.1
+RECORD_TTL_S: Final = 3_600
+API_KEY_LENGTH_MAX: Final = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutePorts:
+    """What the router needs of the world.
+
+    `signing` returns the key that signs now, one for a whole ticket; it may raise StoreUnavailable. `rng` makes the request
+    numbers, so it must be unpredictable in production.
+    """
+
+    store: RouteStore
+    signing: Callable[[], Signer]
+    waker: ScaleWaker
+    clock: Clock
+    rng: random.Random
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asking:
+    """A request on its way through. `recorded`: it has, or must get, a record; `failed`: a worker has just failed it."""
+
+    request: WaitingRequest
+    recorded: bool = False
+    failed: bool = False
+
+
+def authenticate(api_key: str | None, *, ports: RoutePorts, caches: RouteCaches) -> ApiKey:
+    """Return whom the key lets in. Raises RequestRefused (401). At most one read every KEY_TTL_S a key, known or not."""
+    if not api_key:
+        raise _unauthorized("missing_api_key", "an API key is needed")
+    if len(api_key) > API_KEY_LENGTH_MAX:
+        raise _unauthorized("invalid_api_key", "this API key is not valid")
+    key_sha256 = hashlib.sha256(api_key.encode(errors="replace")).hexdigest()
+    key = _known_key(key_sha256, ports=ports, caches=caches)
+    # The table found the hash by an index; that it is this very hash is compared in constant time.
+    if key is None or not hmac.compare_digest(key.key_sha256, key_sha256):
+        raise _unauthorized("invalid_api_key", "this API key is not valid")
+    return key
+
+
+def route(call: RouteCall, *, key: ApiKey, ports: RoutePorts, caches: RouteCaches) -> Assigned | Waiting:
+    """Give the request to a worker, or tell why it has to wait. Raises RequestRefused (404, 502) and StoreUnavailable."""
+    now_s = ports.clock.now_s()
+    group = _group(call.endpoint, key=key, ports=ports, caches=caches, now_s=now_s)
+    turn = _Turn(group=group, ports=ports, caches=caches, now_s=now_s)
+    if group.endpoint_state is EndpointState.STOPPED:
+        return turn.stopped(call)
+    asking = turn.identify(call)
+    signer = ports.signing()  # before anything is written: load that no ticket was made for would have to be written off
+    given = turn.assign(asking)
+    return turn.wait(asking) if given is None else turn.hand_out(asking, *given, signer=signer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turn:
+    """One call in progress: the group it is for, and what it may use."""
+
+    group: EndpointGroup
+    ports: RoutePorts
+    caches: RouteCaches
+    now_s: float
+
+    def identify(self, call: RouteCall) -> _Asking:
+        """Tell what the number of the call means. Raises RequestRefused (502) when it has failed often enough."""
+        new = WaitingRequest(request_idx=0, cost=call.cost, arrived_at_s=self.now_s, polled_at_s=self.now_s)
+        if not call.request_idx:
+            return _Asking(request=new)
+        record = self.ports.store.request(self.group.endpoint, call.request_idx)
+        if record is None:
+            return self._unrecorded(call, new)
+        # The first cost counts: some clients send none when they ask again.
+        asked = replace(record, polled_at_s=self.now_s)
+        if record.worker_id is not None:
+            return _failed(asked, [record.worker_id])
+        if is_forgotten(record, now_s=self.now_s):
+            asked = replace(asked, arrived_at_s=self.now_s)  # it gave up its place
+        return _Asking(request=asked, recorded=True)
+
+    def assign(self, asking: _Asking) -> tuple[Worker, Assignments] | None:
+        """Write the request's load to the worker that may take it; None if it has to wait."""
+        cost = asking.request.cost
+        for _ in range(ASSIGN_TRIES_MAX):
+            snapshot = self._snapshot()
+            chosen = snapshot.admit(asking.request, just_failed=asking.failed, now_s=self.now_s, rng=self.ports.rng)
+            if chosen is None:
+                return None
+            try:
+                totals = self.ports.store.assign(
+                    chosen.worker,
+                    cost=cost,
+                    assigned_load_max=assigned_load_max(chosen, cost),
+                    expires_at_s=self._expires_at(),
+                )
+            except AssignmentRefused:
+                self._distrust(snapshot, chosen)
+                continue
+            snapshot.assigned(chosen, totals)
+            return chosen.worker, totals
+        return None
+
+    def hand_out(self, asking: _Asking, worker: Worker, totals: Assignments, *, signer: Signer) -> Assigned:
+        """Sign the ticket of an assignment that is written, and remember who got it if the request has a record."""
+        request = asking.request
+        if asking.recorded:
+            given = replace(request, worker_id=worker.worker_id, attempts=request.attempts + 1)
+            self._record(given)
+            self._snapshot().left(request.request_idx)
+        ticket = Ticket(
+            url=worker.condition.url,
+            endpoint=self.group.endpoint,
+            cost=request.cost,
+            reqnum=totals.reqnum,
+            request_idx=request.request_idx or new_direct_idx(self.ports.rng, worker_id=worker.worker_id),
+            worker_id=worker.worker_id,
+            assigned_load=totals.assigned_load,
+            issued_at=int(self.now_s),
+            expires_at=self._expires_at(),
+            key_id=signer.key_id,
+        )
+        return Assigned(ticket=ticket, signature=signer.sign(ticket.signed_bytes()))
+
+    def wait(self, asking: _Asking) -> Waiting:
+        """Record the request, or that it asked again, wake the scaler, and say why it waits."""
+        snapshot, request = self._snapshot(), asking.request
+        ahead = len(snapshot.ahead_of(request, now_s=self.now_s))
+        if not request.request_idx:
+            request = replace(request, request_idx=new_recorded_idx(self.ports.rng, now_s=self.now_s))
+        self._record(request)
+        snapshot.waits(request)
+        self._wake()
+        reason = explain(
+            self.group,
+            workers=snapshot.workers,
+            candidates=snapshot.candidates,
+            waiting_ahead=ahead,
+            state=self._scaler_state(),
+            now_s=self.now_s,
+        )
+        return Waiting(endpoint=self.group.endpoint, request_idx=request.request_idx, status=reason, waiting_ahead=ahead)
+
+    def stopped(self, call: RouteCall) -> Waiting:
+        """Tell that the owner has stopped the endpoint. It is no demand: nothing is recorded and nobody is woken."""
+        idx = call.request_idx or new_recorded_idx(self.ports.rng, now_s=self.now_s)
+        return Waiting(endpoint=self.group.endpoint, request_idx=idx, status=STOPPED, waiting_ahead=0)
+
+    def _unrecorded(self, call: RouteCall, new: WaitingRequest) -> _Asking:
+        """A number without a record: assigned at once and failed, or not (any more) a number of ours."""
+        hint = hinted_worker(call.request_idx)
+        if hint is None:
+            return _Asking(request=new)
+        failed_it = [worker.worker_id for worker in self._snapshot().workers if worker_hint(worker.worker_id) == hint]
+        return _failed(replace(new, request_idx=call.request_idx, attempts=1), failed_it)
+
+    def _snapshot(self) -> Snapshot:
+        return self.caches.snapshots.get_or_read(
+            self.group.endpoint,
+            lambda: read_snapshot(self.ports.store, self.group, now_s=self.now_s, rng=self.ports.rng),
+            now_s=self.now_s,
+        )
+
+    def _distrust(self, snapshot: Snapshot, refused: Candidate) -> None:
+        if self.now_s - snapshot.read_at_s > FRESH_S:
+            self.caches.snapshots.drop(self.group.endpoint)
+        else:
+            snapshot.refused(refused)
+
+    def _record(self, request: WaitingRequest) -> None:
+        self.ports.store.put_request(self.group.endpoint, request, expires_at_s=self.now_s + RECORD_TTL_S)
+
+    def _expires_at(self) -> int:
+        return int(self.now_s) + self.group.ticket_ttl_s
+
+    def _wake(self) -> None:
+        endpoint = self.group.endpoint
+        if self.group.endpoint_state is EndpointState.ACTIVE and self.caches.woken.get(endpoint, now_s=self.now_s) is None:
+            self.caches.woken.put(endpoint, self.now_s, now_s=self.now_s)
+            self.ports.waker.wake(endpoint)
+
+    def _scaler_state(self) -> ScalerState:
+        def read() -> ScalerState:
+            try:
+                return self.ports.store.scaler_state(self.group.endpoint)
+            except UnreadableItem:
+                return ScalerState()  # the scaler will raise the alarm; a request must not fail for want of a reason
+
+        return self.caches.states.get_or_read(self.group.endpoint, read, now_s=self.now_s)
+
+
+def _failed(request: WaitingRequest, failed_it: Sequence[str]) -> _Asking:
+    if request.attempts >= ATTEMPTS_MAX:
+        message = f"{request.attempts} workers were tried and the request came back from each; it is not tried again"
+        remedy = "look at what the worker answered, and send the request anew"
+        raise RequestRefused(Problem(status=502, code="too_many_attempts", message=message, remedy=remedy))
+    avoid = tuple(dict.fromkeys((*request.avoid, *failed_it)))
+    return _Asking(request=replace(request, worker_id=None, avoid=avoid), recorded=True, failed=True)
+
+
+def _group(endpoint: str, *, key: ApiKey, ports: RoutePorts, caches: RouteCaches, now_s: float) -> EndpointGroup:
+    """Return the group's parameters; a group that the key does not cover is not told apart from one that is not there."""
+    if endpoint in key.endpoints:
+        found = caches.groups.get_or_read(endpoint, lambda: Found(value=ports.store.group(endpoint)), now_s=now_s)
+        if found.value is not None:
+            return found.value
+    message = f"there is no endpoint group {endpoint!r} for this API key"
+    remedy = "check the name, and that the key's entry in the stack file lists it"
+    raise RequestRefused(Problem(status=404, code="unknown_endpoint", message=message, field="endpoint", remedy=remedy))
+
+
+def _known_key(key_sha256: str, *, ports: RoutePorts, caches: RouteCaches) -> ApiKey | None:
+    now_s = ports.clock.now_s()
+    held = caches.keys.get(key_sha256, now_s=now_s) or caches.unknown_keys.get(key_sha256, now_s=now_s)
+    if held is None:
+        held = Found(value=ports.store.api_key(key_sha256))
+        cache = caches.unknown_keys if held.value is None else caches.keys
+        cache.put(key_sha256, held, now_s=now_s)
+    return held.value
+
+
+def _unauthorized(code: str, message: str) -> RequestRefused:
+    remedy = "send `Authorization: Bearer <API key>`, with a key of the stack's `apiKeys`"
+    return RequestRefused(Problem(status=401, code=code, message=message, remedy=remedy))

@@ -1,0 +1,94 @@
+"""The router's view of one group: its workers and those who wait.
+
+It was read at most SNAPSHOT_TTL_S ago, and has been kept up since by what this environment itself wrote.
+
+Workers are read before those who wait: whoever began to wait because a worker was full is then seen with it. Of a
+group with more than two shards, two at random are read, so that a route costs the same however large the fleet is; the next
+snapshot has another two.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from functions.core.model import Assignments, EndpointGroup, WaitingRequest, Worker, fleet_shards
+from functions.core.routing import (
+    PLACED_AHEAD_MAX,
+    Candidate,
+    admit,
+    ahead_of,
+    candidates,
+    is_forgotten,
+    still_waiting,
+    to_avoid,
+    with_assignments,
+)
+from functions.ports import FORGOTTEN_AT_ONCE_MAX, RouteStore
+
+SNAPSHOT_TTL_S: Final = 1.0
+SHARDS_READ_MAX: Final = 2
+# One more than may be placed: whoever finds that many before it has to wait anyway.
+WAITING_READ_MAX: Final = PLACED_AHEAD_MAX + 1
+# Records of clients that left are read by every router and every tick; this long after their last poll they are deleted.
+SWEPT_AFTER_S: Final = 60.0
+
+
+class Snapshot:
+    """One group as this environment knows it. Mutable: it learns from every write of its own."""
+
+    def __init__(
+        self, group: EndpointGroup, *, workers: Sequence[Worker], waiting: Iterable[WaitingRequest], read_at_s: float
+    ) -> None:
+        self.workers = workers
+        self.read_at_s = read_at_s
+        self._candidates = {each.worker.worker_id: each for each in candidates(workers, group=group, now_s=read_at_s)}
+        self._waiting = {each.request_idx: each for each in waiting}
+
+    @property
+    def candidates(self) -> list[Candidate]:
+        """The workers that may be routed to."""
+        return list(self._candidates.values())
+
+    def ahead_of(self, request: WaitingRequest, *, now_s: float) -> list[WaitingRequest]:
+        """Return who arrived before this request and still asks."""
+        return ahead_of(request, still_waiting(self._waiting.values(), now_s=now_s)) if self._waiting else []
+
+    def admit(self, request: WaitingRequest, *, just_failed: bool, now_s: float, rng: random.Random) -> Candidate | None:
+        """Return the worker that the request may take, None if it has to wait."""
+        places = self.candidates
+        avoid = to_avoid(request, places, just_failed=just_failed)
+        return admit(places, request, ahead=self.ahead_of(request, now_s=now_s), avoid=avoid, rng=rng)
+
+    def assigned(self, candidate: Candidate, totals: Assignments) -> None:
+        """Learn a worker's totals from the write that changed them."""
+        self._candidates[candidate.worker.worker_id] = with_assignments(candidate, totals)
+
+    def refused(self, candidate: Candidate) -> None:
+        """Forget a worker that would not take a request which should have fitted: what is known of it is out of date."""
+        self._candidates.pop(candidate.worker.worker_id, None)
+
+    def waits(self, request: WaitingRequest) -> None:
+        """Learn that a request waits, or asked again."""
+        self._waiting[request.request_idx] = request
+
+    def left(self, request_idx: int) -> None:
+        """Learn that a request waits no longer."""
+        self._waiting.pop(request_idx, None)
+
+
+def read_snapshot(store: RouteStore, group: EndpointGroup, *, now_s: float, rng: random.Random) -> Snapshot:
+    """Read a group's snapshot: one query a shard, one for those who wait; sweep records of clients that left long ago."""
+    shards = range(fleet_shards(group.max_workers))
+    chosen = shards if len(shards) <= SHARDS_READ_MAX else rng.sample(shards, SHARDS_READ_MAX)
+    workers = store.workers(group.endpoint, chosen)
+    waiting = store.waiting(group.endpoint, limit=WAITING_READ_MAX)
+    _sweep(store, group.endpoint, waiting, now_s=now_s)
+    return Snapshot(group, workers=workers, waiting=waiting, read_at_s=now_s)
+
+
+def _sweep(store: RouteStore, endpoint: str, waiting: Iterable[WaitingRequest], *, now_s: float) -> None:
+    left = [each.request_idx for each in waiting if is_forgotten(each, now_s=now_s - SWEPT_AFTER_S)]
+    if left:
+        store.forget_requests(endpoint, left[:FORGOTTEN_AT_ONCE_MAX])
