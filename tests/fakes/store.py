@@ -1,0 +1,284 @@
+"""The table in memory: the three stores of `functions.ports` with DynamoDB's conditional semantics.
+
+One lock around every operation, no clock of its own, no randomness: given the same calls in the same order it is in
+the same state, so that a simulation can be replayed. Values are immutable, so what is returned never changes afterwards.
+`tests/contract/test_store.py` holds it to what the real adapters do.
+
+`put_group`, `put_autogroup` and `put_key` are what `pulumi up` writes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import wraps
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+from functions.core.lifecycle import WorkerState
+from functions.core.model import (
+    ApiKey,
+    Assignments,
+    Autogroup,
+    Condition,
+    EndpointGroup,
+    Rental,
+    WaitingRequest,
+    Worker,
+    shard_of,
+)
+from functions.core.record import DecisionRecord
+from functions.core.scaler_state import ScalerState
+from functions.ports import (
+    FORGOTTEN_AT_ONCE_MAX,
+    AssignmentRefused,
+    GroupRecords,
+    Lease,
+    LeaseLost,
+    StaleReport,
+    WorkerGone,
+)
+from protocol.report import Phase
+
+CALLS_KEPT: Final = 1_000
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+@dataclass(slots=True)
+class _Group:
+    """Everything stored under one endpoint name."""
+
+    spec: EndpointGroup | None = None
+    autogroups: dict[str, Autogroup] = field(default_factory=dict)
+    workers: dict[str, Worker] = field(default_factory=dict)
+    requests: dict[int, WaitingRequest] = field(default_factory=dict)
+    state: ScalerState = field(default_factory=ScalerState)
+    decisions: list[DecisionRecord] = field(default_factory=list)
+    lease_owner: str = ""
+    lease_until_s: float | None = None
+    epoch: int = 0
+
+
+def _atomic(
+    method: Callable[Concatenate[MemoryStore, _P], _R],
+) -> Callable[Concatenate[MemoryStore, _P], _R]:
+    @wraps(method)
+    def locked(self: MemoryStore, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with self.lock:
+            self.calls.append(method.__name__)
+            return method(self, *args, **kwargs)
+
+    return locked
+
+
+class MemoryStore:
+    """Implements RouteStore, ReportStore and ScaleStore. `calls` names the last operations."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.calls: deque[str] = deque(maxlen=CALLS_KEPT)
+        self._groups: dict[str, _Group] = {}
+        self._keys: dict[str, ApiKey] = {}
+
+    # What pulumi writes
+
+    def put_group(self, group: EndpointGroup) -> None:
+        """Write a group's parameters."""
+        self._of(group.endpoint).spec = group
+
+    def put_autogroup(self, endpoint: str, autogroup: Autogroup) -> None:
+        """Write an autogroup's parameters."""
+        self._of(endpoint).autogroups[autogroup.name] = autogroup
+
+    def put_key(self, key: ApiKey) -> None:
+        """Write an API key."""
+        self._keys[key.key_sha256] = key
+
+    # What a test looks at
+
+    def worker(self, endpoint: str, worker_id: str) -> Worker:
+        """Return one worker as it is stored."""
+        return self._of(endpoint).workers[worker_id]
+
+    def requests(self, endpoint: str) -> list[WaitingRequest]:
+        """Return every record of a request, assigned or not."""
+        return list(self._of(endpoint).requests.values())
+
+    def decisions(self, endpoint: str) -> list[DecisionRecord]:
+        """Return the decision records, oldest first."""
+        return list(self._of(endpoint).decisions)
+
+    # RouteStore
+
+    @_atomic
+    def api_key(self, key_sha256: str) -> ApiKey | None:
+        """See RouteStore."""
+        return self._keys.get(key_sha256)
+
+    @_atomic
+    def group(self, endpoint: str) -> EndpointGroup | None:
+        """See RouteStore."""
+        return self._of(endpoint).spec
+
+    @_atomic
+    def workers(self, endpoint: str, shards: Sequence[int]) -> list[Worker]:
+        """See RouteStore."""
+        workers = self._of(endpoint).workers
+        return [each for name, each in sorted(workers.items()) if shard_of(name) in shards and not _is_destroyed(each)]
+
+    @_atomic
+    def waiting(self, endpoint: str, *, limit: int) -> list[WaitingRequest]:
+        """See RouteStore."""
+        return sorted(self._waiting(endpoint)[:limit], key=lambda each: (each.arrived_at_s, each.request_idx))
+
+    @_atomic
+    def scaler_state(self, endpoint: str) -> ScalerState:
+        """See RouteStore."""
+        return self._of(endpoint).state
+
+    @_atomic
+    def assign(self, worker: Worker, *, cost: float, assigned_load_max: float, expires_at_s: float) -> Assignments:
+        """See RouteStore."""
+        workers = self._of(worker.endpoint).workers
+        stored = workers.get(worker.worker_id)
+        if stored is None or not _takes_load(stored) or stored.assignments.assigned_load > assigned_load_max:
+            raise AssignmentRefused(worker.worker_id)
+        before = stored.assignments
+        totals = Assignments(assigned_load=before.assigned_load + cost, reqnum=before.reqnum + 1, ticket_expires_at_s=expires_at_s)
+        workers[worker.worker_id] = replace(stored, assignments=totals)
+        return totals
+
+    @_atomic
+    def request(self, endpoint: str, request_idx: int) -> WaitingRequest | None:
+        """See RouteStore."""
+        return self._of(endpoint).requests.get(request_idx)
+
+    @_atomic
+    def put_request(self, endpoint: str, request: WaitingRequest, *, expires_at_s: float) -> None:
+        """See RouteStore. Nothing expires here: DynamoDB's TTL may take days, so nobody may rely on it."""
+        del expires_at_s
+        self._of(endpoint).requests[request.request_idx] = request
+
+    @_atomic
+    def forget_requests(self, endpoint: str, request_idxs: Sequence[int]) -> None:
+        """See RouteStore."""
+        requests = self._of(endpoint).requests
+        for idx in request_idxs[:FORGOTTEN_AT_ONCE_MAX]:
+            if idx in requests and requests[idx].worker_id is None:
+                del requests[idx]
+
+    # ReportStore
+
+    @_atomic
+    def put_condition(self, endpoint: str, worker_id: str, condition: Condition) -> Worker:
+        """See ReportStore."""
+        workers = self._of(endpoint).workers
+        stored = workers.get(worker_id)
+        if stored is None or _is_destroyed(stored):
+            raise WorkerGone(worker_id)
+        if stored.condition.run_id == condition.run_id and stored.condition.seq >= condition.seq:
+            raise StaleReport(stored)
+        workers[worker_id] = replace(stored, condition=condition)
+        return workers[worker_id]
+
+    @_atomic
+    def delete_requests(self, endpoint: str, request_idxs: Sequence[int], *, worker_id: str) -> int:
+        """See ReportStore."""
+        requests = self._of(endpoint).requests
+        served = [idx for idx in dict.fromkeys(request_idxs) if idx in requests and requests[idx].worker_id == worker_id]
+        for idx in served:
+            del requests[idx]
+        return len(served)
+
+    # ScaleStore
+
+    @_atomic
+    def acquire_lease(self, endpoint: str, *, owner: str, now_s: float, duration_s: float) -> Lease | None:
+        """See ScaleStore."""
+        group = self._of(endpoint)
+        held = group.lease_until_s is not None and group.lease_until_s >= now_s
+        if held and group.lease_owner != owner:
+            return None
+        group.lease_owner, group.lease_until_s, group.epoch = owner, now_s + duration_s, group.epoch + 1
+        return Lease(endpoint=endpoint, owner=owner, epoch=group.epoch, until_s=group.lease_until_s)
+
+    @_atomic
+    def renew_lease(self, lease: Lease, *, now_s: float, duration_s: float) -> Lease:
+        """See ScaleStore."""
+        group = self._fenced(lease)
+        group.lease_until_s = now_s + duration_s
+        return replace(lease, until_s=group.lease_until_s)
+
+    @_atomic
+    def release_lease(self, lease: Lease) -> None:
+        """See ScaleStore."""
+        group = self._of(lease.endpoint)
+        if _holds(group, lease):
+            group.lease_until_s = 0.0
+
+    @_atomic
+    def load(self, endpoint: str) -> GroupRecords | None:
+        """See ScaleStore."""
+        group = self._of(endpoint)
+        if group.spec is None:
+            return None
+        return GroupRecords(
+            group=group.spec,
+            autogroups=tuple(each for _, each in sorted(group.autogroups.items())),
+            workers=tuple(each for _, each in sorted(group.workers.items(), key=lambda item: (shard_of(item[0]), item[0]))),
+            waiting=tuple(self._waiting(endpoint)),
+            state=group.state,
+        )
+
+    @_atomic
+    def put_rental(self, lease: Lease, worker_id: str, rental: Rental) -> None:
+        """See ScaleStore."""
+        workers = self._fenced(lease).workers
+        before = workers.get(worker_id, Worker(worker_id=worker_id, endpoint=lease.endpoint, rental=rental))
+        workers[worker_id] = replace(before, rental=rental)
+
+    @_atomic
+    def forget_worker(self, lease: Lease, worker_id: str) -> None:
+        """See ScaleStore."""
+        workers = self._fenced(lease).workers
+        if worker_id in workers and not _is_destroyed(workers[worker_id]):
+            raise AssertionError(f"{worker_id} is not a tombstone")
+        workers.pop(worker_id, None)
+
+    @_atomic
+    def put_state(self, lease: Lease, state: ScalerState) -> None:
+        """See ScaleStore."""
+        self._fenced(lease).state = state
+
+    @_atomic
+    def put_decision(self, lease: Lease, record: DecisionRecord, *, expires_at_s: float) -> None:
+        """See ScaleStore."""
+        del expires_at_s
+        self._fenced(lease).decisions.append(record)
+
+    def _of(self, endpoint: str) -> _Group:
+        return self._groups.setdefault(endpoint, _Group())
+
+    def _waiting(self, endpoint: str) -> list[WaitingRequest]:
+        return [each for _, each in sorted(self._of(endpoint).requests.items()) if each.worker_id is None]
+
+    def _fenced(self, lease: Lease) -> _Group:
+        group = self._of(lease.endpoint)
+        if not _holds(group, lease):
+            raise LeaseLost(lease.endpoint)
+        return group
+
+
+def _holds(group: _Group, lease: Lease) -> bool:
+    return (group.epoch, group.lease_owner) == (lease.epoch, lease.owner)
+
+
+def _is_destroyed(worker: Worker) -> bool:
+    return worker.rental.state is WorkerState.DESTROYED
+
+
+def _takes_load(worker: Worker) -> bool:
+    return worker.rental.state is WorkerState.READY and worker.condition.phase is Phase.READY
