@@ -41,7 +41,9 @@ def _url(text: str) -> str:
 
 def _retention(days: int) -> int:
     if days not in RETENTION_DAYS:
-        raise refusal("is no retention that CloudWatch knows", f"Use one of {', '.join(map(str, RETENTION_DAYS))}")
+        raise refusal(
+            "is no retention that CloudWatch knows", f"Use {', '.join(map(str, RETENTION_DAYS[:11]))} or another of its periods"
+        )
     return days
 
 

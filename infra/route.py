@@ -40,7 +40,12 @@ def declare_route(foundation: Foundation, *, table_arn: pulumi.Output[str], cred
                 sid="ListWorkersAndRequests", actions=("dynamodb:Query",), resource=table_arn, leading_keys=("FLEET#", "WAITING#")
             ),
             Statement(sid="AssignLoad", actions=("dynamodb:UpdateItem",), resource=table_arn, leading_keys=("FLEET#",)),
-            Statement(sid="RecordRequests", actions=("dynamodb:PutItem",), resource=table_arn, leading_keys=("WAITING#",)),
+            Statement(
+                sid="RecordRequests",
+                actions=("dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"),
+                resource=table_arn,
+                leading_keys=("WAITING#",),
+            ),
             Statement(sid="ReadSigningKeys", actions=("secretsmanager:GetSecretValue",), resource=credentials.signing_arn),
             Statement(sid="WakeScale", actions=("lambda:InvokeFunction",), resource=scale.arn),
         ),

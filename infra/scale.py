@@ -51,15 +51,20 @@ def declare_scale(foundation: Foundation, needs: ScaleNeeds) -> Function:
 
 
 def _table_statements(table_arn: pulumi.Output[str]) -> tuple[Statement, ...]:
+    # Every write but the lease's own is a transaction that checks the lease: it needs the actions of its steps.
     return (
-        Statement(sid="ReadGroups", actions=("dynamodb:GetItem",), resource=table_arn, leading_keys=("ENDPOINT#", "FLEET#")),
         Statement(
-            sid="ListGroups", actions=("dynamodb:Query",), resource=table_arn, leading_keys=("ENDPOINT#", "FLEET#", "WAITING#")
+            sid="ReadGroups", actions=("dynamodb:Query",), resource=table_arn, leading_keys=("ENDPOINT#", "FLEET#", "WAITING#")
         ),
         Statement(
-            sid="HoldLeasesAndRentals", actions=("dynamodb:UpdateItem",), resource=table_arn, leading_keys=("ENDPOINT#", "FLEET#")
+            sid="HoldLeases",
+            actions=("dynamodb:UpdateItem", "dynamodb:ConditionCheckItem"),
+            resource=table_arn,
+            leading_keys=("ENDPOINT#",),
         ),
-        Statement(sid="ForgetWorkers", actions=("dynamodb:DeleteItem",), resource=table_arn, leading_keys=("FLEET#",)),
+        Statement(
+            sid="KeepWorkers", actions=("dynamodb:UpdateItem", "dynamodb:DeleteItem"), resource=table_arn, leading_keys=("FLEET#",)
+        ),
         Statement(sid="RecordDecisions", actions=("dynamodb:PutItem",), resource=table_arn, leading_keys=("DECISION#",)),
     )
 

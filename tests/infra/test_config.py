@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from infra.config import parse_stack_file
-from infra.config_faults import StackFileInvalid
+from infra.config_faults import Fault, StackFileInvalid
 from tests.infra.stack_files import ENCRYPTED, autogroup, endpoint, faults, parsed, stack_file, texts
 
 
@@ -21,139 +21,259 @@ def with_autogroup(**changes: Any) -> dict[str, Any]:
 
 FAST = "headgate:endpoints.llm.autogroups.fast"
 
-ONE_FAULT: list[tuple[dict[str, Any], str]] = [
+ONE_FAULT: list[tuple[dict[str, Any], Fault]] = [
     (
         with_endpoint(max_workers=0),
-        "headgate:endpoints.llm.max_workers = 0: must be greater than or equal to 1. "
-        "Set the most workers the group may have, running or stopped (1 to 10000).",
+        Fault(
+            key="headgate:endpoints.llm.max_workers",
+            value="0",
+            fault="must be greater than or equal to 1",
+            remedy="Set the most workers the group may have, running or stopped (1 to 10000)",
+        ),
     ),
     (
         with_endpoint(max_workers="4"),
-        "headgate:endpoints.llm.max_workers = '4': must be a valid integer. "
-        "Set the most workers the group may have, running or stopped (1 to 10000).",
+        Fault(
+            key="headgate:endpoints.llm.max_workers",
+            value="'4'",
+            fault="must be a valid integer",
+            remedy="Set the most workers the group may have, running or stopped (1 to 10000)",
+        ),
     ),
     (
         with_endpoint(max_hourly_cost_usd=None),
-        "headgate:endpoints.llm.max_hourly_cost_usd: is required. Set the most the group may cost in one hour, in dollars, above 0.",
+        Fault(
+            key="headgate:endpoints.llm.max_hourly_cost_usd",
+            value=None,
+            fault="is required",
+            remedy="Set the most the group may cost in one hour, in dollars, above 0",
+        ),
     ),
     (
         with_endpoint(max_hourly_cost_usd=0),
-        "headgate:endpoints.llm.max_hourly_cost_usd = 0: must be greater than 0. "
-        "Set the most the group may cost in one hour, in dollars, above 0.",
+        Fault(
+            key="headgate:endpoints.llm.max_hourly_cost_usd",
+            value="0",
+            fault="must be greater than 0",
+            remedy="Set the most the group may cost in one hour, in dollars, above 0",
+        ),
     ),
     (
         with_endpoint(cold_workers=5),
-        "headgate:endpoints.llm.cold_workers = 5: exceeds max_workers (4). Lower it, or raise 'max_workers' to 5.",
+        Fault(
+            key="headgate:endpoints.llm.cold_workers",
+            value="5",
+            fault="exceeds max_workers (4)",
+            remedy="Lower it, or raise 'max_workers' to 5",
+        ),
     ),
     (
         with_endpoint(test_workers=9),
-        "headgate:endpoints.llm.test_workers = 9: exceeds max_workers (4). Lower it, or raise 'max_workers' to 9.",
+        Fault(
+            key="headgate:endpoints.llm.test_workers",
+            value="9",
+            fault="exceeds max_workers (4)",
+            remedy="Lower it, or raise 'max_workers' to 9",
+        ),
     ),
     (
         with_endpoint(max_queue_time=5),
-        "headgate:endpoints.llm.target_queue_time = 10.0: exceeds max_queue_time (5). Set it to 5 or less, or raise 'max_queue_time'.",
+        Fault(
+            key="headgate:endpoints.llm.target_queue_time",
+            value="10.0",
+            fault="exceeds max_queue_time (5)",
+            remedy="Set it to 5 or less, or raise 'max_queue_time'",
+        ),
     ),
     (
         with_endpoint(target_util=1.5),
-        "headgate:endpoints.llm.target_util = 1.5: must be less than or equal to 1. "
-        "Set the share of capacity to use, above 0 and at most 1.",
+        Fault(
+            key="headgate:endpoints.llm.target_util",
+            value="1.5",
+            fault="must be less than or equal to 1",
+            remedy="Set the share of capacity to use, above 0 and at most 1",
+        ),
     ),
     (
         with_endpoint(endpoint_state="paused"),
-        "headgate:endpoints.llm.endpoint_state = 'paused': must be 'active', 'suspended' or 'stopped'. "
-        "Set active, suspended (hold the fleet as it is) or stopped (no running worker).",
+        Fault(
+            key="headgate:endpoints.llm.endpoint_state",
+            value="'paused'",
+            fault="must be 'active', 'suspended' or 'stopped'",
+            remedy="Set active, suspended (hold the fleet as it is) or stopped (no running worker)",
+        ),
     ),
     (
         with_endpoint(max_worker=3),
-        "headgate:endpoints.llm.max_worker: is not a key that Headgate knows. Write 'max_workers' if you meant that.",
+        Fault(
+            key="headgate:endpoints.llm.max_worker",
+            value=None,
+            fault="is not a key that Headgate knows",
+            remedy="Write 'max_workers' if you meant that",
+        ),
     ),
     (
         with_endpoint(autoscaler_instance="prod"),
-        "headgate:endpoints.llm.autoscaler_instance: is not a key that Headgate knows. Headgate has one engine, yours: remove it.",
+        Fault(
+            key="headgate:endpoints.llm.autoscaler_instance",
+            value=None,
+            fault="is not a key that Headgate knows",
+            remedy="Headgate has one engine, yours: remove it",
+        ),
     ),
     (
         with_endpoint(autogroups={}),
-        "headgate:endpoints.llm.autogroups: must have at least 1 item after validation, not 0. "
-        "Set at least one autogroup, as a map by name.",
+        Fault(
+            key="headgate:endpoints.llm.autogroups",
+            value=None,
+            fault="must have at least 1 item after validation, not 0",
+            remedy="Set at least one autogroup, as a map by name",
+        ),
     ),
     (
         {"endpoints": {"my llm": endpoint()}, "apiKeys": {}},
-        "headgate:endpoints.my llm: is not a name that labels, keys and schedules can carry. "
-        "Use 1 to 48 letters, digits, '-' and '_', beginning with a letter or digit.",
+        Fault(
+            key="headgate:endpoints.my llm",
+            value=None,
+            fault="is not a name that labels, keys and schedules can carry",
+            remedy="Use 1 to 48 letters, digits, '-' and '_', beginning with a letter or digit",
+        ),
     ),
     (
         with_autogroup(template_hash="4e17"),
-        f"{FAST}.template_hash = '4e17': both 'image' and 'template_hash' are set. Set exactly one of them.",
+        Fault(
+            key=f"{FAST}.template_hash",
+            value="'4e17'",
+            fault="both 'image' and 'template_hash' are set",
+            remedy="Set exactly one of them",
+        ),
     ),
     (
         with_autogroup(image=None),
-        f"{FAST}.template_hash: neither 'image' nor 'template_hash' is set. Set exactly one of them.",
+        Fault(
+            key=f"{FAST}.template_hash",
+            value=None,
+            fault="neither 'image' nor 'template_hash' is set",
+            remedy="Set exactly one of them",
+        ),
     ),
     (
         with_autogroup(search_params="gpu_nmae=RTX_4090"),
-        f"{FAST}.search_params = 'gpu_nmae=RTX_4090': filters on 'gpu_nmae', which offers do not have ('gpu_name' is meant?). "
-        "Write it as for `vastai search offers`: 'gpu_name=RTX_4090 num_gpus=1 verified=true'.",
+        Fault(
+            key=f"{FAST}.search_params",
+            value="'gpu_nmae=RTX_4090'",
+            fault="filters on 'gpu_nmae', which offers do not have ('gpu_name' is meant?)",
+            remedy="Write it as for `vastai search offers`: 'gpu_name=RTX_4090 num_gpus=1 verified=true'",
+        ),
     ),
     (
         with_autogroup(env={"HF_TOKEN": "abc"}),
-        f"{FAST}.env.HF_TOKEN: looks like a secret, and 'env' is not secret. "
-        "Move it to 'secret_env' with `pulumi config set --secret --path 'headgate:endpoints.….secret_env.HF_TOKEN'`.",
+        Fault(
+            key=f"{FAST}.env.HF_TOKEN",
+            value=None,
+            fault="looks like a secret, and 'env' is not secret",
+            remedy="Move it to 'secret_env' with `pulumi config set --secret --path 'headgate:endpoints.….secret_env.HF_TOKEN'`",
+        ),
     ),
     (
         with_autogroup(env={"UPSTREAM": "hf_abcdefghijklmnopqrst"}),
-        f"{FAST}.env.UPSTREAM = (not shown): holds what looks like a credential, and 'env' is not secret. "
-        "Move it to 'secret_env' with `pulumi config set --secret --path 'headgate:endpoints.….secret_env.NAME'`.",
+        Fault(
+            key=f"{FAST}.env.UPSTREAM",
+            value="(not shown)",
+            fault="holds what looks like a credential, and 'env' is not secret",
+            remedy="Move it to 'secret_env' with `pulumi config set --secret --path 'headgate:endpoints.….secret_env.NAME'`",
+        ),
     ),
     (
         with_autogroup(env={"PORT": 8000}),
-        f"{FAST}.env.PORT = (not shown): must be a valid string. Write the value in quotes.",
+        Fault(key=f"{FAST}.env.PORT", value="(not shown)", fault="must be a valid string", remedy="Write the value in quotes"),
     ),
     (
         with_autogroup(env={"REPORT_ADDR": "x"}),
-        f"{FAST}.env.REPORT_ADDR: is set by Headgate or the marketplace for every worker. Remove it.",
+        Fault(
+            key=f"{FAST}.env.REPORT_ADDR",
+            value=None,
+            fault="is set by Headgate or the marketplace for every worker",
+            remedy="Remove it",
+        ),
     ),
     (
         with_autogroup(backend="tgi", env={"BACKEND": "tgi"}),
-        f"{FAST}.env: BACKEND is set although 'backend' is. Remove one of them.",
+        Fault(key=f"{FAST}.env", value=None, fault="BACKEND is set although 'backend' is", remedy="Remove one of them"),
     ),
     (
         with_autogroup(disk_gb=4),
-        f"{FAST}.disk_gb = 4: must be greater than or equal to 8. Set the disk of an instance in GB, at least the marketplace's 8.",
+        Fault(
+            key=f"{FAST}.disk_gb",
+            value="4",
+            fault="must be greater than or equal to 8",
+            remedy="Set the disk of an instance in GB, at least the marketplace's 8",
+        ),
     ),
     (
         {"apiKeys": {"website": {"endpoints": ["lm"]}}},
-        "headgate:apiKeys.website.endpoints = 'lm': is no endpoint group of this stack. Declared: llm.",
+        Fault(
+            key="headgate:apiKeys.website.endpoints",
+            value="'lm'",
+            fault="is no endpoint group of this stack",
+            remedy="Declared: llm",
+        ),
     ),
     (
         {"logRetentionDays": 31},
-        "headgate:logRetentionDays = 31: is no retention that CloudWatch knows. "
-        "Use one of 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653.",
+        Fault(
+            key="headgate:logRetentionDays",
+            value="31",
+            fault="is no retention that CloudWatch knows",
+            remedy="Use 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180 or another of its periods",
+        ),
     ),
     (
         {"marketplaceUrl": "http://console.vast.ai"},
-        "headgate:marketplaceUrl = 'http://console.vast.ai': would send the API key in the clear. "
-        "Use https (http is for a marketplace on this machine alone).",
+        Fault(
+            key="headgate:marketplaceUrl",
+            value="'http://console.vast.ai'",
+            fault="would send the API key in the clear",
+            remedy="Use https (http is for a marketplace on this machine alone)",
+        ),
     ),
     (
         {"signingKeys": ["k1", "k1"]},
-        "headgate:signingKeys: names a key twice. Give every key an id of its own.",
+        Fault(key="headgate:signingKeys", value=None, fault="names a key twice", remedy="Give every key an id of its own"),
     ),
     (
         {"logRetenionDays": 30},
-        "headgate:logRetenionDays: is not a key that Headgate knows. Write 'logRetentionDays' if you meant that.",
+        Fault(
+            key="headgate:logRetenionDays",
+            value=None,
+            fault="is not a key that Headgate knows",
+            remedy="Write 'logRetentionDays' if you meant that",
+        ),
     ),
     (
         {"tickIntervalS": "soon"},
-        "headgate:tickIntervalS = 'soon': must be a valid integer. Set the seconds between two looks at a busy group, 1 to 30.",
+        Fault(
+            key="headgate:tickIntervalS",
+            value="'soon'",
+            fault="must be a valid integer",
+            remedy="Set the seconds between two looks at a busy group, 1 to 30",
+        ),
     ),
 ]
 
 
-@pytest.mark.parametrize(("changes", "expected"), ONE_FAULT, ids=[text.partition(" ")[0] for _, text in ONE_FAULT])
-def test_a_fault_is_named_by_key_value_and_remedy(changes: dict[str, Any], expected: str) -> None:
-    found = faults(**changes)
+@pytest.mark.parametrize(("changes", "expected"), ONE_FAULT, ids=[fault.key for _, fault in ONE_FAULT])
+def test_a_fault_is_named_by_key_value_and_remedy(changes: dict[str, Any], expected: Fault) -> None:
+    with pytest.raises(StackFileInvalid) as caught:
+        parsed(**changes)
 
-    assert found == [expected]
+    assert caught.value.faults == (expected,)
+
+
+def test_a_fault_reads_as_one_line() -> None:
+    found = faults(**with_endpoint(cold_workers=5))
+
+    assert found == ["headgate:endpoints.llm.cold_workers = 5: exceeds max_workers (4). Lower it, or raise 'max_workers' to 5."]
 
 
 def test_all_faults_are_reported_at_once() -> None:

@@ -1,0 +1,139 @@
+"""The items that a stack declares are the ones that the functions read."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import typing
+from typing import Any
+
+import pytest
+from pydantic_core import PydanticUndefined
+
+from functions.adapters.spec_codec import decode_autogroup, decode_group
+from functions.core.model import Autogroup, EndpointGroup, EndpointState
+from infra.endpoint_settings import AutogroupSettings, EndpointSettings
+from infra.group import autogroup_spec, group_spec
+from tests.infra.recording import RecordedStack
+from tests.infra.stack_files import autogroup, endpoint, parsed
+
+
+def test_a_group_reads_as_the_functions_read_it(stack: RecordedStack) -> None:
+    group = decode_group(stack.item("group-llm"))
+
+    assert group == EndpointGroup(endpoint="llm", max_workers=4, max_hourly_cost_micro_usd=2_500_000)
+
+
+def test_every_parameter_of_a_group_arrives() -> None:
+    changed: dict[str, Any] = {
+        "min_load": 10.5,
+        "min_cold_load": 20.0,
+        "target_util": 0.5,
+        "cold_mult": 3.0,
+        "cold_workers": 2,
+        "test_workers": 0,
+        "max_queue_time": 60.0,
+        "target_queue_time": 20.0,
+        "inactivity_timeout": -1.0,
+        "ticket_ttl_s": 30,
+        "endpoint_state": "suspended",
+    }
+    settings = parsed(endpoints={"llm": endpoint(**changed)}).endpoints["llm"]
+
+    group = decode_group(spec_item(group_spec("llm", settings)))
+
+    assert group == EndpointGroup(
+        endpoint="llm",
+        max_workers=4,
+        max_hourly_cost_micro_usd=2_500_000,
+        **{**changed, "endpoint_state": EndpointState.SUSPENDED},
+    )
+
+
+def test_every_parameter_of_an_autogroup_arrives() -> None:
+    plain: dict[str, Any] = {
+        "search_params": "num_gpus=2",
+        "image": "example/worker:2",
+        "onstart": "echo",
+        "launch_args": "--x",
+        "gpu_ram": 24.0,
+        "disk_gb": 32.0,
+        "boot_timeout_s": 60.0,
+    }
+    configured = autogroup(**plain, backend="tgi", env={"MODEL_ID": "m"}, secret_env={"HF_TOKEN": "t"})
+    settings = parsed(endpoints={"llm": endpoint(autogroups={"fast": configured})}).endpoints["llm"].autogroups["fast"]
+
+    group = decode_autogroup(spec_item(autogroup_spec("fast", settings, blacklist=())))
+
+    assert group == Autogroup(name="fast", **plain, env={"MODEL_ID": "m", "BACKEND": "tgi"})
+
+
+def test_a_template_in_place_of_an_image_arrives(stack: RecordedStack) -> None:
+    group = decode_autogroup(stack.item("autogroup-llm.cheap"))
+
+    assert (group.image, group.template_hash) == (None, "4e17788f")
+
+
+def test_the_secret_environment_is_not_in_the_table(stack: RecordedStack) -> None:
+    assert "hf_secret_of_the_group" not in json.dumps(stack.item("autogroup-llm.fast"))
+
+
+def test_blacklisted_machines_are_left_out_of_the_search() -> None:
+    settings = parsed(endpoints={"llm": endpoint(blacklist=[7, 9])}).endpoints["llm"]
+
+    spec = autogroup_spec("fast", settings.autogroups["fast"], blacklist=settings.blacklist)
+
+    assert spec["search_params"] == "gpu_name=RTX_4090 num_gpus=1 machine_id notin [7,9]"
+
+
+@pytest.mark.parametrize(
+    ("name", "pk", "sk"),
+    [
+        ("group-llm", "ENDPOINT#llm", "SPEC"),
+        ("autogroup-llm.fast", "ENDPOINT#llm", "AUTOGROUP#fast"),
+        ("autogroup-hello.fast", "ENDPOINT#hello", "AUTOGROUP#fast"),
+    ],
+)
+def test_an_item_has_the_key_that_the_functions_look_under(stack: RecordedStack, name: str, pk: str, sk: str) -> None:
+    item = stack.item(name)
+
+    assert (item["pk"], item["sk"]) == ({"S": pk}, {"S": sk})
+
+
+def test_an_api_key_is_stored_as_its_hash_and_its_groups(stack: RecordedStack) -> None:
+    key = stack.outputs["api_keys"][0]["all"]
+    key_sha256 = hashlib.sha256(key.encode()).hexdigest()
+
+    assert stack.item("api-key-all") == {
+        "pk": {"S": f"KEY#{key_sha256}"},
+        "sk": {"S": "KEY"},
+        "key_sha256": {"S": key_sha256},
+        "endpoints": {"SS": ["hello", "llm"]},
+    }
+
+
+def test_a_stack_files_endpoint_states_are_the_functions() -> None:
+    states = typing.get_args(EndpointSettings.model_fields["endpoint_state"].annotation)
+
+    assert list(states) == [state.value for state in EndpointState]
+
+
+@pytest.mark.parametrize(("settings", "model"), [(EndpointSettings, EndpointGroup), (AutogroupSettings, Autogroup)])
+def test_a_default_of_the_stack_file_is_the_models(settings: type[Any], model: type[Any]) -> None:
+    ours = {name: field.get_default(call_default_factory=True) for name, field in settings.model_fields.items()}
+    theirs = {field.name: default_of(field) for field in dataclasses.fields(model)}
+
+    shared = ours.keys() & theirs.keys()
+
+    assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
+
+
+def spec_item(spec: dict[str, object]) -> dict[str, Any]:
+    return {"pk": {"S": "ENDPOINT#llm"}, "sk": {"S": "any"}, "spec": {"S": json.dumps(spec)}}
+
+
+def default_of(field: dataclasses.Field[Any]) -> Any:
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    return PydanticUndefined if field.default_factory is dataclasses.MISSING else field.default_factory()
