@@ -34,7 +34,7 @@ class Options:
 def read_options(arguments: Sequence[str] | None = None) -> Options:
     """Read the command line. Exits with a usage message if it cannot be understood."""
     given = _parser().parse_args(arguments)
-    factor = gpu_factor(gpu_name=given.gpu_name, dlperf=given.dlperf) * given.speed_factor
+    factor = gpu_factor(gpu_name=given.gpu_name, dlperf=given.dlperf) * given.performance
     speed = Speed.from_throughput(
         tokens_per_s=given.tokens_per_s * factor,
         slots=given.slots,
@@ -82,10 +82,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--dlperf", type=float, default=_setting("SIM_DLPERF", 0), help="scales the speed; 38.37 is an RTX 3090 [SIM_DLPERF]")
     add(
-        "--speed-factor",
+        "--performance",
         type=_positive,
-        default=_setting("SIM_SPEED_FACTOR", 1),
-        help="a slow machine: scales again [SIM_SPEED_FACTOR]",
+        default=_setting("SIM_PERFORMANCE", 1),
+        help="a slow machine: scales again [SIM_PERFORMANCE]",
     )
     add("--max-concurrent-requests", type=int, default=128, help="beyond it 429")
     add("--max-total-tokens", type=int, default=4096, help="of one request, prompt included")

@@ -50,10 +50,9 @@ class ReportRefused(ControlPlaneError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """A request that has ended for good. `status` is an `Outcome`."""
+    """A request that its client will not ask for again: served, or given up by its client. `status` is an `Outcome`."""
 
     request_idx: int
-    success: bool
     status: str
 
 
@@ -86,7 +85,7 @@ class ControlPlane:
 
     async def delete_requests(self, completions: Sequence[Completion]) -> None:
         """Tell of requests that have ended. Raises ControlPlaneError."""
-        rows = [{"request_idx": row.request_idx, "success": row.success, "status": row.status} for row in completions]
+        rows = [{"request_idx": row.request_idx, "success": True, "status": row.status} for row in completions]
         body = {"worker_id": self._identity.worker_id, "mtoken": self._identity.token, "requests": rows}
         await self._post("/delete_requests/", body)
 

@@ -82,7 +82,7 @@ class Reporter:
         if self._ledger.in_flight == 0:
             self._want(self._reported_s + IDLE_GAP_S)
         if outcome in _ENDS_A_REQUEST and ticket.request_idx and is_recorded(ticket.request_idx):
-            self._keep(Completion(request_idx=ticket.request_idx, success=outcome is Outcome.SUCCESS, status=outcome.value))
+            self._keep(Completion(request_idx=ticket.request_idx, status=outcome.value))
 
     async def run(self) -> None:
         """Report for ever."""

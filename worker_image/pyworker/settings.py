@@ -25,6 +25,7 @@ LOAD_TIMEOUT_S: Final = 1800.0
 DRAIN_TIMEOUT_S: Final = 120.0
 BODY_BYTES_MAX: Final = 16 * 2**20
 PROMPT_WEIGHT: Final = 0.2
+_CREDENTIALS: Final = frozenset({"MASTER_TOKEN", "CONTAINER_API_KEY", "JUPYTER_TOKEN"})
 _DAY_S: Final = 86_400.0
 
 
@@ -139,8 +140,8 @@ def _launch_command(reader: _Reader, backend: Backend) -> tuple[str, ...]:
 
 
 def _without_credentials(environment: Mapping[str, str]) -> dict[str, str]:
-    # The inference server runs other people's code: it has no business with our credential.
-    return {name: value for name, value in environment.items() if name != "MASTER_TOKEN"}
+    # The inference server runs other people's code: it has no business with our credential, nor with the marketplace's.
+    return {name: value for name, value in environment.items() if name not in _CREDENTIALS}
 
 
 def _no_trial(_rng: random.Random, _units: float, _prompt_weight: float) -> Trial:
