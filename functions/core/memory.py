@@ -15,6 +15,8 @@ from typing import Final
 
 from functions.core.capacity import learn
 from functions.core.demand import Demand, add_sample, retired_load
+from functions.core.lifecycle import WorkerState
+from functions.core.listing import Listing
 from functions.core.model import Worker
 from functions.core.plan import Action, Destroy, Fault, Forget, MarkReady
 from functions.core.scaler_state import Avoided, Halt, ScalerState
@@ -35,6 +37,15 @@ AVOIDED_MAX: Final = 200
 ACCOUNT_CODES: Final = frozenset({"auth_error", "missing_billing", "insufficient_credit", "search_quota_exceeded"})
 
 
+def unlisted(snapshot: Snapshot, listing: Listing | None) -> Mapping[str, int]:
+    """Return how many lists in a row, this one included, lacked each intended rent; one that could not be had does not count."""
+    if listing is None:
+        return snapshot.state.unlisted
+    intended = (worker for worker in snapshot.workers if worker.rental.state is WorkerState.RENTING)
+    missing = (worker.worker_id for worker in intended if listing.of(worker) is None)
+    return {worker_id: snapshot.state.unlisted.get(worker_id, 0) + 1 for worker_id in missing}
+
+
 def remember(snapshot: Snapshot, demand: Demand, repairs: Iterable[Action], *, now_s: float) -> ScalerState:
     """Return the state with what this snapshot taught."""
     actions = tuple(repairs)
@@ -53,12 +64,12 @@ def remember(snapshot: Snapshot, demand: Demand, repairs: Iterable[Action], *, n
     return state
 
 
-def after_refusal(state: ScalerState, *, autogroup: str, code: str, message: str, now_s: float) -> ScalerState:
-    """Return the state after the marketplace refused: an account's fault halts all renting, a request's counts as a failed boot."""
+def after_refusal(state: ScalerState, *, autogroup: str | None, code: str, message: str, now_s: float) -> ScalerState:
+    """Return the state after the marketplace refused: an account's fault halts all renting, a rent's counts as a failed boot."""
     reason = f"the marketplace refused ({message})"
     if code in ACCOUNT_CODES:
         return replace(state, halted_until_s=now_s + REFUSAL_HALT_S, halted_reason=reason)
-    return _count_failure(state, autogroup, reason, now_s=now_s)
+    return state if autogroup is None else _count_failure(state, autogroup, reason, now_s=now_s)
 
 
 def after_throttling(state: ScalerState, *, retry_after_s: float, now_s: float) -> ScalerState:

@@ -21,6 +21,7 @@ from functions.core.capacity import is_heard
 from functions.core.demand import TOMBSTONE_KEPT_S
 from functions.core.lifecycle import WorkerState
 from functions.core.listing import LIST_LAG_S, Listing
+from functions.core.memory import unlisted
 from functions.core.model import Instance, Worker
 from functions.core.plan import (
     Adopt,
@@ -46,6 +47,7 @@ BOOT_TIMEOUT_S: Final = 900.0  # of workers whose autogroup is gone from the con
 DRAIN_DEADLINE_S: Final = 600.0
 START_TIMEOUT_S: Final = 90.0  # the marketplace itself calls a start unavailable after 30 s of "scheduling"
 STOP_TIMEOUT_S: Final = 300.0
+GIVE_UP_LISTS_MIN: Final = 3  # one list may be empty by a fault of the marketplace, hardly three in a row
 REPEAT_AFTER_S: Final = 15.0
 UNREADY_TIMEOUT_S: Final = 300.0  # for a worker that restarts its server while READY
 SILENT_ALONE_S: Final = 300.0
@@ -65,6 +67,7 @@ class View:
     someone_is_heard: bool
     replaceable: str | None  # the one worker that may be replaced although nobody is heard
     rent_confirm_s: float
+    unlisted: Mapping[str, int]  # by worker id: how many lists in a row lacked an intended rent
 
     def seen(self, worker: Worker) -> Instance | None:
         """Return the worker's instance as listed, None if it is not or the list is unknown."""
@@ -102,6 +105,7 @@ def view(snapshot: Snapshot, listing: Listing | None, *, now_s: float) -> View:
         someone_is_heard=any(is_heard(worker, now_s=now_s) for worker in snapshot.workers),
         replaceable=quiet[0].worker_id if quiet else None,
         rent_confirm_s=snapshot.rent_confirm_s,
+        unlisted=unlisted(snapshot, listing),
     )
 
 
@@ -119,9 +123,10 @@ def is_free(worker: Worker, *, now_s: float) -> bool:
 def _renting(worker: Worker, sight: View) -> WorkerAction | None:
     instance = sight.seen(worker)
     if instance is None:
-        unlisted = sight.listing is not None and sight.age_s(worker) > sight.rent_confirm_s
+        missed = sight.listing is not None and sight.unlisted.get(worker.worker_id, 0) >= GIVE_UP_LISTS_MIN
+        certain = missed and sight.age_s(worker) > sight.rent_confirm_s
         reason = f"not listed {sight.rent_confirm_s:.0f} s after the create: nothing was rented"
-        return GiveUp(worker_id=worker.worker_id, reason=reason) if unlisted else None
+        return GiveUp(worker_id=worker.worker_id, reason=reason) if certain else None
     wrong = _mismatch(worker, instance)
     if wrong is not None:
         return _destroy(worker, instance.instance_id, wrong, Fault.MISMATCH)

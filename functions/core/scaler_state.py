@@ -64,4 +64,5 @@ class ScalerState:
     boot_failures: Mapping[str, int] = field(default_factory=dict)  # by autogroup: boots failed since one last succeeded
     halted_autogroups: Mapping[str, Halt] = field(default_factory=dict)  # the crash breaker, by autogroup
     unready_since_s: Mapping[str, float] = field(default_factory=dict)  # by worker id: READY to us, not ready by its own word
+    unlisted: Mapping[str, int] = field(default_factory=dict)  # by worker id: how many lists in a row lacked an intended rent
     said: tuple[str, ...] = ()  # the sentences of the last decision, so that an unchanged one is not recorded again

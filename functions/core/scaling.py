@@ -25,10 +25,10 @@ from typing import Final
 from functions.core.capacity import outlook
 from functions.core.demand import Demand, observe
 from functions.core.fleet import Fleet, is_blind, unready_since
-from functions.core.growing import Growth, grow
+from functions.core.growing import Growth, grow, shortage
 from functions.core.lifecycle import HELD, WorkerState
 from functions.core.listing import Listing, index, strays
-from functions.core.memory import remember
+from functions.core.memory import remember, unlisted
 from functions.core.model import EndpointState, Instance, Worker
 from functions.core.plan import (
     Action,
@@ -64,7 +64,7 @@ def decide(snapshot: Snapshot, *, now_s: float) -> Plan:
     listing = None if snapshot.listing is None else index(snapshot.listing)
     demand = observe(snapshot, now_s=now_s)
     repairs = _repairs(snapshot, listing, now_s=now_s)
-    state = remember(snapshot, demand, repairs, now_s=now_s)
+    state = replace(remember(snapshot, demand, repairs, now_s=now_s), unlisted=unlisted(snapshot, listing))
     astray = _astray(snapshot, listing, now_s=now_s)
     desk = _Desk(snapshot=snapshot, demand=demand, now_s=now_s, state=state, astray=astray, workers=snapshot.workers)
     desk = desk.doing(repairs)
@@ -172,7 +172,21 @@ def _scale(desk: _Desk) -> _Desk:
     )
     desk = desk.doing(removal.actions)
     surplus_s, cold_surplus_s = removal.surplus_since_s, removal.cold_surplus_since_s
-    return replace(desk, state=replace(desk.state, surplus_since_s=surplus_s, cold_surplus_since_s=cold_surplus_s))
+    state = replace(desk.state, surplus_since_s=surplus_s, cold_surplus_since_s=cold_surplus_s)
+    desk = replace(desk, state=state)
+    return desk if desk.actions or desk.sentences else desk.saying(_verdict(desk, need))
+
+
+def _verdict(desk: _Desk, need: Need) -> str:
+    """Say why nothing is done, without a figure: the same situation is told, and recorded, once."""
+    fleet = desk.fleet()
+    if not need.known:
+        return "The arriving load is not known yet: nothing is released."
+    if shortage(fleet, need).any:
+        return "What is missing is on its way, or is measured first."
+    if desk.state.surplus_since_s is not None or desk.state.cold_surplus_since_s is not None:
+        return "More is held than needed: it is released if that lasts."
+    return "The fleet carries what is asked." if fleet.running() else "Nothing is asked and nothing runs."
 
 
 def _note_need(desk: _Desk, need: Need, growth: Growth) -> _Desk:

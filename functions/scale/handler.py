@@ -1,0 +1,93 @@
+"""Lambda entry point of the scaler: schedule, wake-up or lifecycle event in, a short account out; wiring, logs and metrics.
+
+One structured line and one set of metrics a decision. What cannot be handled is raised: Lambda counts it, the alarm sees it, and
+the next schedule (or `pulumi destroy`, run again) resumes from the table.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+from aws_lambda_powertools.logging import Logger
+from aws_lambda_powertools.metrics import Metrics, MetricUnit
+
+from functions.adapters.aws_client import aws_client
+from functions.adapters.clock import SystemClock
+from functions.adapters.dynamodb import DynamoTable
+from functions.adapters.dynamodb_scale import DynamoScaleStore
+from functions.adapters.environment import required
+from functions.adapters.secrets import CachedSecret, marketplace_secret, worker_token_secret
+from functions.adapters.vast import VastMarketplace
+from functions.adapters.vast_http import VastHttp
+from functions.scale.events import Asked, ScaleEvent, parse_event
+from functions.scale.figures import line, metrics
+from functions.scale.release import release_group
+from functions.scale.service import keep_scaled
+from functions.scale.tick import Tick
+from functions.scale.turn import ScalePorts, ScaleSettings
+
+# What ends a tick that was begun in time: a write or two, and the lease's return.
+DEADLINE_MARGIN_S: Final = 10.0
+
+_LOG = Logger()
+_METRICS = Metrics()
+_CLOCK = SystemClock()
+_WORKER_TOKEN = CachedSecret(required(os.environ, "HEADGATE_WORKER_TOKEN_SECRET_ARN"), worker_token_secret, clock=_CLOCK)
+_MARKETPLACE = CachedSecret(required(os.environ, "HEADGATE_MARKETPLACE_SECRET_ARN"), marketplace_secret, clock=_CLOCK)
+_HTTP = VastHttp(required(os.environ, "HEADGATE_MARKETPLACE_URL"), api_key=lambda: _MARKETPLACE().api_key, clock=_CLOCK)
+_PORTS = ScalePorts(
+    store=DynamoScaleStore(DynamoTable(aws_client("dynamodb"), required(os.environ, "HEADGATE_TABLE"))),
+    marketplace=VastMarketplace(_HTTP, clock=_CLOCK),
+    clock=_CLOCK,
+)
+_STACK = required(os.environ, "HEADGATE_STACK")
+_REPORT_URL = required(os.environ, "HEADGATE_REPORT_URL")
+_TICK_INTERVAL_S = float(required(os.environ, "HEADGATE_TICK_INTERVAL_S"))
+_RENT_CONFIRM_S = float(required(os.environ, "HEADGATE_RENT_CONFIRM_S"))
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Do what one event asks."""
+    asked = parse_event(event)
+    deadline_s = _CLOCK.now_s() + context.get_remaining_time_in_millis() / 1000 - DEADLINE_MARGIN_S
+    match asked.asked:
+        case Asked.SCALE:
+            return _scale(asked, owner=context.aws_request_id, deadline_s=deadline_s)
+        case Asked.RELEASE:
+            return _release(asked, owner=context.aws_request_id, deadline_s=deadline_s)
+        case Asked.NOTHING:
+            return {"ok": True}
+
+
+def _scale(asked: ScaleEvent, *, owner: str, deadline_s: float) -> dict[str, Any]:
+    ticks = 0
+    for done in keep_scaled(asked.endpoint, owner=owner, ports=_PORTS, settings=_settings(), deadline_s=deadline_s):
+        ticks += 1
+        _tell(done, reason=asked.reason)
+    return {"ok": True, "ticks": ticks}
+
+
+def _release(asked: ScaleEvent, *, owner: str, deadline_s: float) -> dict[str, Any]:
+    released = release_group(asked.endpoint, owner=owner, ports=_PORTS, settings=_settings(), deadline_s=deadline_s)
+    _LOG.info("released", extra={"endpoint": asked.endpoint, "instances": released})
+    return {"ok": True, "released": released}
+
+
+def _settings() -> ScaleSettings:
+    return ScaleSettings(
+        stack=_STACK,
+        report_url=_REPORT_URL,
+        worker_token_secret=_WORKER_TOKEN(),
+        secret_env=_MARKETPLACE().secret_env,
+        tick_interval_s=_TICK_INTERVAL_S,
+        rent_confirm_s=_RENT_CONFIRM_S,
+    )
+
+
+def _tell(done: Tick, *, reason: str) -> None:
+    _LOG.info("decision", extra={"reason": reason, **line(done)})
+    _METRICS.add_dimension(name="endpoint", value=done.snapshot.group.endpoint)
+    for name, value in metrics(done).items():
+        _METRICS.add_metric(name=name, unit=MetricUnit.Count, value=value)
+    _METRICS.flush_metrics()

@@ -1,0 +1,55 @@
+"""The use case: keep one group's fleet right, for as long as this invocation lasts and the group needs it.
+
+Only the holder of the group's lease looks or acts. While something is under way it ticks every few seconds; once all is quiet
+it gives the lease back and ends, and the schedule or a waiting request starts the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Final
+
+from functions.core.plan import Cadence
+from functions.ports import LeaseLost, StoreUnavailable
+from functions.scale.tick import Tick, tick
+from functions.scale.turn import LEASE_S, ScalePorts, ScaleSettings, Tenure, Turn
+
+TICKS_MAX: Final = 10_000  # an invocation lasts 15 minutes at most
+
+
+def keep_scaled(endpoint: str, *, owner: str, ports: ScalePorts, settings: ScaleSettings, deadline_s: float) -> Iterator[Tick]:
+    """Yield each tick, as long as the group is busy and the time suffices; none if another scaler holds the group.
+
+    `owner` names this invocation. Raises StoreUnavailable and UnreadableItem; losing the lease ends it quietly, since another
+    scaler has taken over.
+    """
+    with turn_at(endpoint, owner=owner, ports=ports, settings=settings, deadline_s=deadline_s) as turn:
+        if turn is None:
+            return
+        for _ in range(TICKS_MAX):
+            done = tick(turn)
+            if done is None:
+                return
+            yield done
+            soon_s = ports.clock.now_s() + settings.tick_interval_s
+            if done.plan.cadence is Cadence.IDLE or soon_s >= deadline_s:
+                return
+            ports.clock.wait_s(settings.tick_interval_s)
+
+
+@contextmanager
+def turn_at(endpoint: str, *, owner: str, ports: ScalePorts, settings: ScaleSettings, deadline_s: float) -> Iterator[Turn | None]:
+    """Hold the group's lease for the body; None while another scaler holds it. Swallows LeaseLost: the body just ends."""
+    lease = ports.store.acquire_lease(endpoint, owner=owner, now_s=ports.clock.now_s(), duration_s=LEASE_S)
+    if lease is None:
+        yield None
+        return
+    tenure = Tenure(lease, store=ports.store, clock=ports.clock)
+    with suppress(LeaseLost):
+        try:
+            yield Turn(tenure=tenure, ports=ports, settings=settings, deadline_s=deadline_s)
+        finally:
+            # A lease that cannot be given back runs out by itself.
+            with suppress(StoreUnavailable):
+                tenure.end()

@@ -1,0 +1,30 @@
+"""The environment that a worker is born with: who it is, whom it tells, and what only it may know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from functions.core.model import Autogroup
+from functions.scale.turn import ScaleSettings
+from protocol.worker_token import WorkerIdentity, mint_worker_token
+
+WORKER_PORT: Final = 3000
+
+
+def worker_env(settings: ScaleSettings, autogroup: Autogroup, identity: WorkerIdentity) -> Mapping[str, str]:
+    """Return the variables of one worker; holds its token and the autogroup's secrets, so it is never logged.
+
+    Ours win over the autogroup's: a stack file cannot make a worker speak for another one.
+    """
+    token = mint_worker_token(settings.worker_token_secret, stack=settings.stack, identity=identity)
+    return {
+        **autogroup.env,
+        **settings.secret_env.get(f"{identity.endpoint}/{autogroup.name}", {}),
+        "HEADGATE_WORKER_ID": identity.worker_id,
+        "HEADGATE_ENDPOINT": identity.endpoint,
+        "REPORT_ADDR": settings.report_url,
+        "MASTER_TOKEN": token,
+        "WORKER_PORT": str(WORKER_PORT),
+        f"-p {WORKER_PORT}:{WORKER_PORT}": "1",
+    }
