@@ -6,9 +6,6 @@ handed down: whoever connects waits in the kernel until the child serves, so a s
 polling, and a child that dies refuses the connection at once. The child's standard input is a pipe
 that breaks when this process goes, however it goes (see `emulator_main`).
 
-Clients carry endpoint, region, keys and an empty proxy list explicitly, from a session that reads
-neither the environment nor the user's files.
-
 Measured 2026-11 on 2 cores: start 0.2-0.35 s, 36 MB; stop 0.2 s.
 """
 
@@ -33,28 +30,22 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
-import boto3
-import botocore.session
-from botocore.config import Config
-from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES
-
+from sandbox.aws.clients import OPERATOR_KEY_ID, OPERATOR_SECRET, Clients
 from sandbox.aws.errors import EmulatorFailed, PortTaken
+from sandbox.aws.runtime_packages import link_runtime_packages
 
+EMULATOR_INTERPRETER: Final = Path(__file__).resolve().parents[2] / ".venvs" / "emulator" / "bin" / "python"
+"""Where `make setup` puts it: ministack's dependencies must not mix with the project's."""
 HOST: Final = "127.0.0.1"
 ACCOUNT_ID: Final = "123456789012"
 START_DEADLINE_S: Final = 30.0
 STOP_GRACE_S: Final = 6.0
 REQUEST_TIMEOUT_S: Final = 10.0
-LAMBDA_TIMEOUT_MAX_S: Final = 900
-"""The longest that a function may run on AWS; a client must be willing to wait for it."""
 FUNCTION_CONCURRENCY_MAX: Final = 64
 """Executions at a time; a worker is about 50 MB, and AWS's default of 1,000 would not fit here."""
 WARM_WORKER_TTL_S: Final = 60
 LOG_TAIL_LINES: Final = 30
 
-# Keys for the look of it: the emulator compares no signature.
-_OPERATOR_KEY_ID: Final = "AKIASANDBOXOPERATOR0"
-_OPERATOR_SECRET: Final = "sandbox"
 _MAIN: Final = Path(__file__).with_name("emulator_main.py")
 
 
@@ -62,14 +53,12 @@ _MAIN: Final = Path(__file__).with_name("emulator_main.py")
 class EmulatorSettings:
     """How to run the emulator.
 
-    `interpreter` is the Python that has ministack installed. `lambda_interpreter` runs the
-    functions; what it can import is to them what AWS's runtime ships (default: `interpreter`).
-    With `enforce_iam` every function has the rights of its role and no others. `port` 0 takes a
-    free one.
+    `interpreter` is the Python that has ministack installed; functions run under it too, so it has to
+    be of the version that their dependencies were built for. With `enforce_iam` every function has
+    the rights of its role and no others. `port` 0 takes a free one.
     """
 
-    interpreter: Path
-    lambda_interpreter: Path | None = None
+    interpreter: Path = EMULATOR_INTERPRETER
     region: str = "eu-central-1"
     enforce_iam: bool = False
     port: int = 0
@@ -99,12 +88,10 @@ class Emulator:
         self.settings = settings
         self.account_id = ACCOUNT_ID
         self.region = settings.region
-        self._clients: dict[str, Any] = {}
-        self._client_lock = threading.Lock()
-        self._session = _isolated_session(settings.region)
         self._stopping = threading.Event()
         listener = _bind(settings.port)
         self._port: int = listener.getsockname()[1]
+        self._clients = Clients(endpoint_url=self.endpoint_url, region=settings.region)
         self._folder = Path(tempfile.mkdtemp(prefix="headgate-aws-"))
         try:
             self._process = self._spawn(listener)
@@ -119,7 +106,7 @@ class Emulator:
         except BaseException:
             self.stop()
             raise
-        threading.Thread(target=self._watch, args=(on_death,), name="aws-emulator-watch", daemon=True).start()
+        threading.Thread(target=self._watch, args=(on_death,), name=f"aws-emulator-{self.pid}", daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
@@ -139,10 +126,7 @@ class Emulator:
 
     def client(self, service: str) -> Any:
         """Give the boto3 client of a service, made once; safe to call from any thread."""
-        with self._client_lock:
-            if service not in self._clients:
-                self._clients[service] = self._make_client(service)
-            return self._clients[service]
+        return self._clients.get(service)
 
     def reachable_url(self, function_url: str) -> str:
         """Rewrite `https://<id>.lambda-url.<region>.on.aws/<path>` to where it is served here.
@@ -174,9 +158,12 @@ class Emulator:
         return None if status is None else self._obituary(status)
 
     def ensure_alive(self) -> None:
-        """Raise `EmulatorFailed` if the emulator has ended."""
-        if message := self.poll():
-            raise EmulatorFailed(message)
+        """Raise `EmulatorFailed` if the emulator has ended or answers no more."""
+        if self._answers():
+            return
+        # Its sockets close a moment before its status can be had.
+        self._wait(STOP_GRACE_S)
+        raise EmulatorFailed(self.poll() or f"the AWS emulator answers no more; the end of its log:\n{self._log_tail()}")
 
     def stop(self) -> None:
         """End the emulator and every function in it, and remove its files; harmless when repeated."""
@@ -188,8 +175,8 @@ class Emulator:
 
     def _spawn(self, listener: socket.socket) -> subprocess.Popen[bytes]:
         (self._folder / "tmp").mkdir()
-        functions_run_under = self.settings.lambda_interpreter or self.settings.interpreter
-        arguments = [str(listener.fileno()), str(self._folder), str(functions_run_under)]
+        link_runtime_packages(self._folder / "runtime")
+        arguments = [str(listener.fileno()), str(self._folder)]
         with self._log_path.open("wb") as log:
             try:
                 return subprocess.Popen(
@@ -221,8 +208,8 @@ class Emulator:
             "MINISTACK_ACCOUNT_ID": ACCOUNT_ID,
             "MINISTACK_REGION": self.settings.region,
             "AWS_ENDPOINT_URL": self.endpoint_url,
-            "AWS_ACCESS_KEY_ID": _OPERATOR_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": _OPERATOR_SECRET,
+            "AWS_ACCESS_KEY_ID": OPERATOR_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": OPERATOR_SECRET,
             "AWS_EC2_METADATA_DISABLED": "true",
             "LAMBDA_EXECUTOR": "local",
             "LAMBDA_ACCOUNT_CONCURRENCY": str(FUNCTION_CONCURRENCY_MAX),
@@ -236,13 +223,15 @@ class Emulator:
 
     def _await_ready(self) -> None:
         """Ask for the health page once; the connection waits in the kernel until it is served."""
+        if not self._answers(timeout_s=START_DEADLINE_S):
+            self.ensure_alive()
+
+    def _answers(self, *, timeout_s: float = REQUEST_TIMEOUT_S) -> bool:
         try:
-            self._get("/_ministack/health", timeout_s=START_DEADLINE_S)
-        except (OSError, http.client.HTTPException) as exc:
-            # A child that refused the connection is dying; its last words are worth the wait.
-            self._wait(STOP_GRACE_S)
-            end = self.poll() or f"the AWS emulator did not answer within {START_DEADLINE_S:g} s\n{self._log_tail()}"
-            raise EmulatorFailed(end) from exc
+            self._get("/_ministack/health", timeout_s=timeout_s)
+        except (OSError, http.client.HTTPException):
+            return False
+        return True
 
     def _get(self, path: str, *, timeout_s: float) -> bytes:
         connection = http.client.HTTPConnection(HOST, self._port, timeout=timeout_s)
@@ -251,17 +240,6 @@ class Emulator:
             return connection.getresponse().read()
         finally:
             connection.close()
-
-    def _make_client(self, service: str) -> Any:
-        # An invoke is never repeated: a function that was slow would run twice.
-        attempts = 1 if service == "lambda" else 3
-        config = Config(
-            proxies={},
-            connect_timeout=REQUEST_TIMEOUT_S,
-            read_timeout=LAMBDA_TIMEOUT_MAX_S + REQUEST_TIMEOUT_S,
-            retries={"mode": "standard", "total_max_attempts": attempts},
-        )
-        return self._session.client(service, endpoint_url=self.endpoint_url, config=config)
 
     def _watch(self, on_death: Callable[[str], None] | None) -> None:
         status = self._process.wait()
@@ -317,19 +295,7 @@ def _bind(port: int) -> socket.socket:
     return listener
 
 
-def _isolated_session(region: str) -> boto3.Session:
-    """Make a session that reads no variable, profile, configuration or credentials of the user's."""
-    variables = {
-        name: (in_file, None, default, cast) for name, (in_file, _, default, cast) in BOTOCORE_DEFAUT_SESSION_VARIABLES.items()
-    }
-    for file in ("config_file", "credentials_file"):
-        variables[file] = (None, None, os.devnull, None)
-    session = botocore.session.Session(session_vars=variables)
-    session.set_credentials(_OPERATOR_KEY_ID, _OPERATOR_SECRET)
-    return boto3.Session(botocore_session=session, region_name=region)
-
-
 def _caller_name(caller: str) -> str:
-    if caller == _OPERATOR_KEY_ID:
+    if caller == OPERATOR_KEY_ID:
         return "operator"
     return "functions" if caller == ACCOUNT_ID else caller.rpartition("/")[2]

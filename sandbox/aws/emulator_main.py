@@ -1,17 +1,17 @@
 """What runs in the emulator's own interpreter: ministack, plus the four things that it lacks.
 
-Run by path, never imported: `python emulator_main.py <listening socket fd> <folder> <interpreter>`.
-The parent binds the socket, so no port can be lost between choosing and using it. What ministack
-reads from the environment, the functions see too; therefore the rest comes as arguments.
+Run by path, never imported: `python emulator_main.py <listening socket fd> <folder>`. The parent binds
+the socket, so no port can be lost between choosing and using it. What ministack reads from the
+environment, the functions see too; therefore the rest comes as arguments.
 
 1. Standard input is a lifeline. The parent holds the other end and never writes; end of file means
    that the parent is gone, however it went, and this process ends and takes its files along.
 2. On SIGTERM the Lambda workers are ended and collected first, so that no request in flight keeps
    the server open and no orphan is left for an init process to collect.
 3. Operations are counted by API and caller, which is how a test proves what a request costs.
-4. Functions run under the interpreter named last, so that they see what AWS's runtime would give
-   them and not the emulator's own packages; and schedules are looked at every second instead of
-   every ten, so that they fire on the minute as on AWS.
+4. Functions find in `<folder>/runtime` what AWS's runtime ships, boto3 above all, and this process
+   does not; and schedules are looked at every second instead of every ten, so that they fire on the
+   minute as on AWS.
 
 Imports nothing of the project: the emulator's environment does not have it.
 """
@@ -97,14 +97,32 @@ def _caller(headers: dict[bytes, bytes]) -> str:
     return str(session["Arn"]) if session else access_key
 
 
-def _end_with_parent(folder: str, ended: threading.Event) -> None:
-    """Wait for the lifeline to break, then end this process group and remove its files."""
-    while os.read(sys.stdin.fileno(), 1):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
-    ended.wait(ORPHAN_GRACE_S)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.killpg(os.getpgid(0), signal.SIGKILL)
+class Lifeline:
+    """Standard input, held by the parent: ends this process, and its files with it, once the parent is gone."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._broken = threading.Event()
+        self._served = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def _watch(self) -> None:
+        while os.read(sys.stdin.fileno(), 1):
+            pass
+        self._broken.set()
+        os.kill(os.getpid(), signal.SIGTERM)
+        if not self._served.wait(ORPHAN_GRACE_S):
+            self._remove_files()
+            os.killpg(os.getpgid(0), signal.SIGKILL)
+
+    def close(self) -> None:
+        """Say that serving has ended; remove the files if nobody else will."""
+        self._served.set()
+        if self._broken.is_set():
+            self._remove_files()
+
+    def _remove_files(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 async def _serve(listening_fd: int) -> None:
@@ -125,17 +143,15 @@ async def _serve(listening_fd: int) -> None:
 
 def main() -> None:
     """Serve until SIGTERM or until the parent is gone."""
-    listening_fd, folder, interpreter = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-    sys.executable = interpreter
+    listening_fd, folder = int(sys.argv[1]), sys.argv[2]
+    os.environ["PYTHONPATH"] = f"{folder}/runtime"
     scheduler._SCHEDULE_TICK_INTERVAL = SCHEDULE_SWEEP_S  # noqa: SLF001 - no setting for it; the version is pinned
-    ended = threading.Event()
-    lifeline = threading.Thread(target=_end_with_parent, args=(folder, ended), daemon=True)
-    lifeline.start()
+    lifeline = Lifeline(folder)
     try:
         asyncio.run(_serve(listening_fd))
     finally:
         lambda_runtime.reset()
-        ended.set()
+        lifeline.close()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from sandbox.aws.resources import (
     random_values,
     scheduler,
     secretsmanager,
+    sns,
     sqs,
 )
 from sandbox.aws.resources.kind import Kind
@@ -27,6 +28,7 @@ _FAMILIES: Final = (
     random_values,
     scheduler,
     secretsmanager,
+    sns,
     sqs,
 )
 

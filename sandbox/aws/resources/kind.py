@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 import pulumi
+from pulumi import _types
 
 from sandbox.aws.errors import InvalidInputs
 from sandbox.aws.plan import Resource
@@ -117,6 +118,11 @@ class Kind:
     def type(self) -> str:
         """The type token, such as `aws:sqs/queue:Queue`."""
         return str(vars(self.resource)["pulumi_type"])
+
+    @property
+    def input_names(self) -> frozenset[str]:
+        """Every input that the provider knows, under its wire name."""
+        return frozenset(_types.input_type_types(self.args))
 
 
 def names(text: str) -> frozenset[str]:

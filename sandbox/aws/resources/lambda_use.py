@@ -22,6 +22,9 @@ from sandbox.aws.resources.lambda_function import LATEST
 
 LIFECYCLE_KEY_DEFAULT: Final = "tf"
 CRUD: Final = "CRUD"
+NEVER_STARTED: Final = "Worker process exited immediately"
+"""When one environment of a function cannot start, the emulator ends the others that are starting,
+with this message. Their handler never ran; asked again, the function says itself what is wrong."""
 
 _PERMISSION_NAMES: Final = {
     "action": "Action",
@@ -103,13 +106,19 @@ def _payload(inputs: Mapping[str, Any], *, action: str, prev_input: Any) -> str:
 
 def _invoke(cloud: Cloud, inputs: Mapping[str, Any], payload: str, *, urn: str) -> str:
     """Invoke and wait; raise `SandboxFault` with the function's own words when it fails."""
+    failed, result = _invoke_once(cloud, inputs, payload)
+    if failed and NEVER_STARTED in result:
+        failed, result = _invoke_once(cloud, inputs, payload)
+    if failed:
+        raise SandboxFault(f"{urn}: the function {inputs['functionName']} failed: {result}")
+    return result
+
+
+def _invoke_once(cloud: Cloud, inputs: Mapping[str, Any], payload: str) -> tuple[bool, str]:
     answer = cloud.client("lambda").invoke(
         FunctionName=inputs["functionName"], Qualifier=inputs.get("qualifier", LATEST), Payload=payload.encode()
     )
-    result: str = answer["Payload"].read().decode()
-    if "FunctionError" in answer:
-        raise SandboxFault(f"{urn}: the function {inputs['functionName']} failed: {result}")
-    return result
+    return "FunctionError" in answer, answer["Payload"].read().decode()
 
 
 KINDS: Final = (
