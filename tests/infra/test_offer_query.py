@@ -1,0 +1,56 @@
+"""An offer query is refused where the marketplace would silently search for something else."""
+
+from __future__ import annotations
+
+import pytest
+
+from infra.offer_query import query_faults, query_fields
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gpu_name=RTX_4090",
+        "gpu_name in [RTX_4090,RTX_3090] geolocation notin [CN,VN] driver_version>=525.60.13 duration>1",
+        'gpu_name="RTX 4090" num_gpus == 1',
+        "gpu_ram >= 23 num_gpus=1 verified=True rentable=True rented=False",
+        "verified=any reliability2 gte 0.99 dph lt 0.5",
+        "geolocation not in [CN] cuda_vers neq 11.8",
+        "column_of_next_year=1",
+        "gpu_ram>=23.5 cpu_ram>64",
+    ],
+)
+def test_a_query_of_the_language_has_no_faults(text: str) -> None:
+    assert query_faults(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (
+            "gpu_name RTX_4090",
+            "cannot be read from 'gpu_name RTX_4090' on: write field, operator and value, and quote a value with blanks",
+        ),
+        ("num_gpus=1 and", "cannot be read from 'and' on: write field, operator and value, and quote a value with blanks"),
+        ("gpu_name=RTX 4090", "cannot be read from '4090' on: write field, operator and value, and quote a value with blanks"),
+        ("num_gpus=>1", "has no operator '=>': use one of != < <= = == > >=, in, notin"),
+        ("gpu_nmae=RTX_4090", "filters on 'gpu_nmae', which offers do not have ('gpu_name' is meant?)"),
+        ("geolocation in [CN,,VN]", "has an empty value in the list of 'geolocation'"),
+        ("verified!=any", "compares 'verified' with 'any', which only '=' can"),
+        ("gpu_ram>=24GB", "needs a number for 'gpu_ram', not '24GB'"),
+    ],
+)
+def test_a_fault_says_what_is_wrong(text: str, fault: str) -> None:
+    assert query_faults(text) == [fault]
+
+
+def test_every_fault_of_a_query_is_named() -> None:
+    assert len(query_faults("gpu_nmae=X num_gpus=>1 gpu_ram>=lots the rest")) == 4
+
+
+def test_a_query_of_any_length_is_read_in_bounded_steps() -> None:
+    assert len(query_faults("num_gpus=1 " * 1000)) == 1
+
+
+def test_the_fields_of_a_query() -> None:
+    assert query_fields("gpu_name=RTX_4090 machine_id notin [1,2]") == {"gpu_name", "machine_id"}

@@ -1,0 +1,123 @@
+"""The rest of a stack: its table, its names, tags and exports, and what watches it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from infra.program import main
+from tests.infra.recording import RecordedStack, record
+from tests.infra.stack_files import as_file
+
+
+def test_the_table_is_on_demand_encrypted_recoverable_and_protected(stack: RecordedStack) -> None:
+    table = stack.one("dynamodb/table:Table", "table")
+
+    assert {key: value for key, value in table.inputs.items() if key != "tags"} == {
+        "name": "headgate-test",
+        "billingMode": "PAY_PER_REQUEST",
+        "hashKey": "pk",
+        "rangeKey": "sk",
+        "attributes": [{"name": "pk", "type": "S"}, {"name": "sk", "type": "S"}],
+        "ttl": {"attributeName": "ttl", "enabled": True},
+        "pointInTimeRecovery": {"enabled": True},
+        "serverSideEncryption": {"enabled": True},
+        "deletionProtectionEnabled": True,
+    }
+    assert table.protect
+
+
+def test_a_table_that_may_go_is_protected_by_neither() -> None:
+    stack = record(lambda: main(lambda _target: Path("functions.zip")), as_file(protectTable=False))
+
+    table = stack.one("dynamodb/table:Table", "table")
+    assert (table.protect, table.inputs["deletionProtectionEnabled"]) == (False, False)
+
+
+def test_everything_that_can_be_tagged_names_its_stack(stack: RecordedStack) -> None:
+    tags = {"headgate:stack": "test", "headgate:managed-by": "pulumi", "team": "inference"}
+
+    tagged = {each.type for each in stack.resources if each.inputs.get("tags") == tags}
+    assert tagged == {
+        "aws:cloudwatch/logGroup:LogGroup",
+        "aws:cloudwatch/metricAlarm:MetricAlarm",
+        "aws:dynamodb/table:Table",
+        "aws:iam/role:Role",
+        "aws:lambda/function:Function",
+        "aws:scheduler/scheduleGroup:ScheduleGroup",
+        "aws:secretsmanager/secret:Secret",
+        "aws:sns/topic:Topic",
+        "aws:sqs/queue:Queue",
+    }
+    assert not [each for each in stack.resources if each.type in tagged and each.inputs.get("tags") != tags]
+
+
+def test_two_stacks_share_no_name(stack: RecordedStack) -> None:
+    names = {each.inputs["name"] for each in stack.resources if each.type.startswith("aws:") and "name" in each.inputs}
+
+    assert {name for name in names if "test" not in name} == {"exact", "llm", "hello"}
+
+
+def test_the_exports(stack: RecordedStack) -> None:
+    assert {name: value for name, (value, is_secret) in stack.outputs.items() if not is_secret} == {
+        "route_url": "https://headgate-test-route.lambda-url.eu-west-1.on.aws",
+        "report_url": "https://headgate-test-report.lambda-url.eu-west-1.on.aws",
+        "table_name": "headgate-test",
+        "endpoints": ["hello", "llm"],
+    }
+
+
+def test_the_alarms_and_what_sets_them_off(stack: RecordedStack) -> None:
+    alarms = [each.inputs for each in stack.of("cloudwatch/metricAlarm:MetricAlarm")]
+
+    watched = {
+        alarm["name"].removeprefix("headgate-test-"): f"{alarm['metricName']} of {next(iter(alarm['dimensions'].values()))}"
+        for alarm in alarms
+        if "metricName" in alarm
+    }
+    assert watched == {
+        "route-errors": "Errors of headgate-test-route",
+        "route-throttles": "Throttles of headgate-test-route",
+        "route-5xx": "Url5xxCount of headgate-test-route",
+        "report-errors": "Errors of headgate-test-report",
+        "report-throttles": "Throttles of headgate-test-report",
+        "report-5xx": "Url5xxCount of headgate-test-report",
+        "scale-errors": "Errors of headgate-test-scale",
+        "scale-throttles": "Throttles of headgate-test-scale",
+        "dead-letters": "ApproximateNumberOfMessagesVisible of headgate-test-dead-letters",
+    }
+
+
+def test_a_scaler_that_no_longer_runs_at_all_sets_off_an_alarm(stack: RecordedStack) -> None:
+    alarm = stack.one("cloudwatch/metricAlarm:MetricAlarm", "alarm-scale-silent").inputs
+
+    assert alarm["metricQueries"][0] == {
+        "id": "successes",
+        "expression": "invocations - errors",
+        "label": "Successful invocations",
+        "returnData": True,
+    }
+    assert (alarm["comparisonOperator"], alarm["threshold"], alarm["treatMissingData"]) == ("LessThanThreshold", 1, "breaching")
+
+
+def test_alarms_go_to_the_address_that_is_configured(stack: RecordedStack) -> None:
+    topic = "arn:aws:sns:eu-west-1:123456789012:headgate-test-alarms"
+    (subscription,) = stack.of("sns/topicSubscription:TopicSubscription")
+
+    assert subscription.inputs == {"topic": topic, "protocol": "email", "endpoint": "ops@example.org"}
+    assert {tuple(each.inputs["alarmActions"]) for each in stack.of("cloudwatch/metricAlarm:MetricAlarm")} == {(topic,)}
+
+
+def test_the_dashboard_shows_every_function(stack: RecordedStack) -> None:
+    body = json.loads(stack.one("cloudwatch/dashboard:Dashboard", "dashboard").inputs["dashboardBody"])
+
+    shown = {metric[3] for widget in body["widgets"] for metric in widget["properties"]["metrics"] if metric[0] == "AWS/Lambda"}
+    assert shown == {"headgate-test-route", "headgate-test-report", "headgate-test-scale"}
+    assert {widget["properties"]["region"] for widget in body["widgets"]} == {"eu-west-1"}
+
+
+def test_a_stack_without_endpoint_groups_is_quiet() -> None:
+    stack = record(lambda: main(lambda _target: Path("functions.zip")), as_file(endpoints={}, apiKeys={}))
+
+    assert not [each for each in stack.of("cloudwatch/metricAlarm:MetricAlarm") if each.name == "alarm-scale-silent"]
+    assert not stack.of("scheduler/schedule:Schedule")
