@@ -15,6 +15,7 @@ import asyncio
 import contextvars
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from pulumi.runtime import mocks
@@ -83,13 +84,18 @@ class Deployment:
         if not unprotect:
             self._refuse_if_protected()
         while self._standing:
-            resource = next_to_delete(self._standing)
-            self._delete(resource, unprotect=unprotect)
-            del self._standing[resource.urn]
+            self._delete_together(next_to_delete(self._standing), unprotect=unprotect)
 
     def _refuse_if_protected(self) -> None:
         if protected := [resource.urn for resource in self.resources if resource.protect]:
             raise ResourceProtected(f"protected: {', '.join(protected)}")
+
+    def _delete_together(self, resources: Sequence[Resource], *, unprotect: bool) -> None:
+        """Delete at the same time; one that fails leaves the others to finish first."""
+        with ThreadPoolExecutor(max_workers=len(resources)) as pool:
+            deletions = [pool.submit(self._delete, resource, unprotect=unprotect) for resource in resources]
+        for deletion in deletions:
+            deletion.result()
 
     def _delete(self, resource: Resource, *, unprotect: bool) -> None:
         try:
@@ -98,6 +104,7 @@ class Deployment:
             raise
         except SandboxFault as exc:
             raise DestroyStopped(str(exc)) from exc
+        del self._standing[resource.urn]
 
 
 def deploy(

@@ -143,9 +143,9 @@ class Emulator:
     def operations(self) -> Counter[Operation]:
         """Count the operations served since the start, by API and caller.
 
-        Subtract two of them to count what happened in between. Counted are the JSON protocols
-        (DynamoDB, Secrets Manager, SQS, CloudWatch Logs), `Lambda.Invoke` and
-        `Lambda.InvokeFunctionUrl`.
+        Subtract two of them to count what happened in between. Counted are the services that name
+        the operation in a header, in their own spelling (`DynamoDB.UpdateItem`, `AmazonSQS.SendMessage`,
+        `secretsmanager.GetSecretValue`, `Logs.PutLogEvents`), `Lambda.Invoke` and `Lambda.InvokeFunctionUrl`.
         """
         counts: Counter[Operation] = Counter()
         for api, caller, count in json.loads(self._get("/_headgate/operations", timeout_s=REQUEST_TIMEOUT_S)):

@@ -40,35 +40,40 @@ def resource(urn: str, *, needs: tuple[str, ...] = (), parent: str = "", kind: s
     )
 
 
-def order_of(*resources: Resource) -> list[str]:
+def order_of(*resources: Resource) -> list[list[str]]:
     standing = {entry.urn: entry for entry in resources}
     order = []
     while standing:
-        order.append(next_to_delete(standing).urn)
-        del standing[order[-1]]
+        order.append([entry.urn for entry in next_to_delete(standing)])
+        for urn in order[-1]:
+            del standing[urn]
     return order
 
 
 def test_a_resource_goes_before_what_it_depends_on() -> None:
-    assert order_of(resource("a"), resource("b", needs=("a",)), resource("c", needs=("b",))) == ["c", "b", "a"]
+    assert order_of(resource("a"), resource("b", needs=("a",)), resource("c", needs=("b",))) == [["c"], ["b"], ["a"]]
 
 
 def test_a_child_goes_before_its_parent() -> None:
-    assert order_of(resource("child", parent="parent"), resource("parent")) == ["child", "parent"]
+    assert order_of(resource("child", parent="parent"), resource("parent")) == [["child"], ["parent"]]
 
 
 def test_an_invocation_goes_after_everything_that_it_does_not_hold() -> None:
-    assert order_of(resource("function"), resource("release", needs=("function",), kind=INVOCATION), resource("policy")) == [
-        "policy",
-        "release",
-        "function",
-    ]
+    release = resource("release", needs=("function",), kind=INVOCATION)
+
+    assert order_of(resource("function"), release, resource("policy")) == [["policy"], ["release"], ["function"]]
 
 
 def test_an_invocation_goes_before_what_it_depends_on() -> None:
     release = resource("release", needs=("function", "policy"), kind=INVOCATION)
 
-    assert order_of(resource("function"), resource("policy"), release) == ["release", "policy", "function"]
+    assert order_of(resource("function"), resource("policy"), release) == [["release"], ["policy"], ["function"]]
+
+
+def test_invocations_go_together() -> None:
+    releases = [resource(urn, needs=("function",), kind=INVOCATION) for urn in ("one", "two")]
+
+    assert order_of(resource("function"), *releases) == [["one", "two"], ["function"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
