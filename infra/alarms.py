@@ -1,6 +1,8 @@
-"""What should wake a person: functions that fail or are throttled, events nobody handled, a scaler that no longer succeeds.
+"""What should wake a person.
 
-Ten alarms, which is what CloudWatch gives for nothing.
+Functions that fail or are throttled, events that nobody handled, a scaler that no longer succeeds, a marketplace that refuses.
+
+Ten alarms, which is what CloudWatch gives for nothing, and one an endpoint group.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from infra.dead_letters import DeadLetters
 from infra.function import Function
 
 MINUTE_S: Final = 60
+SCALE_SERVICE: Final = "headgate-scale"  # a dimension of every metric of the scale function
+REFUSALS_METRIC: Final = "MarketplaceRefusalsCount"
 SCALE_SILENT_MINUTES: Final = 5
 SERVER_ERROR_MINUTES: Final = (3, 5)  # three of five: one bad minute is a deployment or a blip
 
@@ -73,6 +77,16 @@ class Alarms(pulumi.ComponentResource):
             statistic="Maximum",
         )
         self._above_zero("dead-letters", watch)
+
+    def watch_marketplace(self, endpoint: str, *, namespace: str) -> None:
+        """Alarm when the marketplace refuses what the group's scaler asks of it: no credit, no valid key, nothing it can mend."""
+        watch = Watch(
+            namespace=namespace,
+            metric=REFUSALS_METRIC,
+            dimensions={"service": SCALE_SERVICE, "endpoint": endpoint},
+            description=f"The marketplace refuses to serve {endpoint}: check credit and API key; the scaler's log has its words.",
+        )
+        self._above_zero(f"{endpoint}-refused", watch)
 
     def watch_success(self, scale: Function) -> None:
         """Alarm when no invocation of the scaler has succeeded for some minutes, also when there was none at all."""

@@ -8,8 +8,9 @@ from typing import Any, Final
 import pulumi
 import pulumi_aws as aws
 
+from infra.alarms import SCALE_SERVICE
 from infra.dead_letters import DeadLetters
-from infra.function import Function
+from infra.function import Foundation, Function
 from infra.state_table import StateTable
 
 WIDGET_WIDTH: Final = 8  # of a row of 24
@@ -19,11 +20,24 @@ PERIOD_S: Final = 60
 Metric = Sequence[Any]
 
 
+# Metrics of the scale function, one line an endpoint group, and whether they add up over a minute or are levels.
+GROUP_WIDGETS: Final = (
+    ("Workers ready", "WorkersReadyCount", "Average"),
+    ("Workers booting", "WorkersBootingCount", "Average"),
+    ("Held cost (micro-dollars an hour)", "HeldCostMicroUsdPerHour", "Maximum"),
+    ("Requests waiting", "RequestsWaitingNowCount", "Maximum"),
+    ("Oldest wait (s)", "OldestWaitSeconds", "Maximum"),
+    ("Arriving load (per s)", "ArrivingLoadPerSecond", "Average"),
+)
+
+
 def declare_dashboard(
-    prefix: str, *, functions: Mapping[str, Function], table: StateTable, dead_letters: DeadLetters, opts: pulumi.ResourceOptions
+    foundation: Foundation, *, functions: Mapping[str, Function], table: StateTable, dead_letters: DeadLetters
 ) -> aws.cloudwatch.Dashboard:
-    """Declare the dashboard of a stack; `functions` by part."""
+    """Declare the dashboard of a stack; `functions` by part. First what the groups do, then what that takes of AWS."""
+    endpoints, namespace = tuple(foundation.settings.endpoints), foundation.metrics_namespace
     widgets: list[tuple[str, list[Metric], str]] = [
+        *((title, _group_metrics(namespace, metric, endpoints), stat) for title, metric, stat in GROUP_WIDGETS if endpoints),
         ("Invocations", _lambda_metrics(functions, "Invocations"), "Sum"),
         ("Errors", _lambda_metrics(functions, "Errors"), "Sum"),
         ("Duration, 99th percentile (ms)", _lambda_metrics(functions, "Duration"), "p99"),
@@ -33,7 +47,13 @@ def declare_dashboard(
     ]
     region = table.arn.apply(lambda arn: arn.split(":")[3])
     body = {"widgets": [_widget(index, *widget, region=region) for index, widget in enumerate(widgets)]}
-    return aws.cloudwatch.Dashboard("dashboard", dashboard_name=prefix, dashboard_body=pulumi.Output.json_dumps(body), opts=opts)
+    return aws.cloudwatch.Dashboard(
+        "dashboard", dashboard_name=foundation.prefix, dashboard_body=pulumi.Output.json_dumps(body), opts=foundation.opts
+    )
+
+
+def _group_metrics(namespace: str, metric: str, endpoints: Sequence[str]) -> list[Metric]:
+    return [[namespace, metric, "service", SCALE_SERVICE, "endpoint", endpoint, {"label": endpoint}] for endpoint in endpoints]
 
 
 def _lambda_metrics(functions: Mapping[str, Function], metric: str) -> list[Metric]:

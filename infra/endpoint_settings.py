@@ -14,6 +14,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from infra.config_faults import refusal
+from infra.launch_flags import launch_faults
 from infra.offer_query import query_faults, query_fields
 from infra.worker_environment import PlainEnv, SecretEnv
 
@@ -35,6 +36,12 @@ def _name(text: str) -> str:
 def _query(text: str) -> str:
     if faults := query_faults(text):
         raise refusal("; ".join(faults), "Write it as for `vastai search offers`: 'gpu_name=RTX_4090 num_gpus=1 verified=true'")
+    return text
+
+
+def _launch_args(text: str) -> str:
+    if faults := launch_faults(text):
+        raise refusal("; ".join(faults), "Write flags of `vastai create instance`, as one text")
     return text
 
 
@@ -66,7 +73,9 @@ class AutogroupSettings(BaseModel):
     env: PlainEnv = Field(default_factory=dict, description="the worker's environment as a map of text to text, without secrets")
     secret_env: SecretEnv = Field(default_factory=dict, description="the secret part of the worker's environment")
     onstart: str | None = Field(default=None, max_length=4096, description="commands to run when an instance starts")
-    launch_args: str = Field(default="", description="further flags of Vast's `create instance`, as one text")
+    launch_args: Annotated[str, AfterValidator(_launch_args)] = Field(
+        default="", description="further flags of Vast's `create instance`, as one text"
+    )
     gpu_ram: float = Field(default=0.0, ge=0, description="the GPU memory that the model needs, in GB")
     disk_gb: float = Field(default=16.0, ge=8, le=65_536, description="the disk of an instance in GB, at least the marketplace's 8")
     boot_timeout_s: float = Field(

@@ -38,6 +38,11 @@ class Foundation:
         """What the physical names of the stack's resources begin with."""
         return f"headgate-{self.stack}"
 
+    @property
+    def metrics_namespace(self) -> str:
+        """Where the functions' own metrics are: one namespace a stack, so that no alarm hears of another stack's trouble."""
+        return f"Headgate/{self.stack}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionShape:
@@ -125,7 +130,7 @@ class Function(pulumi.ComponentResource):
             "HEADGATE_STACK": foundation.stack,
             "HEADGATE_TABLE": foundation.table_name,
             "POWERTOOLS_SERVICE_NAME": f"headgate-{self._shape.part}",
-            "POWERTOOLS_METRICS_NAMESPACE": "Headgate",
+            "POWERTOOLS_METRICS_NAMESPACE": foundation.metrics_namespace,
             "POWERTOOLS_LOG_LEVEL": foundation.settings.log_level,
             **self._shape.environment,
         }

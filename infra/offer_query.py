@@ -18,14 +18,17 @@ TERMS_MAX: Final = 64
 
 _TERM: Final = re.compile(
     r"""\s*(?P<field>[A-Za-z0-9_]+)
-    (?:\s*(?P<symbol>[=><!]+)\s*|\s+(?P<word>not\s?in|nin|in|not\s?eq|neq|eq|gte|gt|lte|lt)\s+)
-    (?P<value>\[[^\]]*\]|"[^"]*"|[^\s]+)""",
+    \s*(?P<op>[=><!]+|\s(?:not\s+in|notin|nin|in|not\s+eq|noteq|neq|eq|gte|gt|lte|lt)(?=[\s\[]))
+    \s*(?P<value>\[[^\]]*\]|"[^"]*"|[^\s]+)""",
     re.VERBOSE,
 )
-_SYMBOLS: Final = frozenset({"=", "==", "!=", ">", ">=", "<", "<="})
-_LIST_WORDS: Final = frozenset({"in", "nin", "notin", "not in"})
+_EQUAL: Final = frozenset({"=", "==", "eq"})
+_LISTS: Final = frozenset({"in", "nin", "notin", "not in"})
+_OPERATORS: Final = _EQUAL | _LISTS | {"!=", ">", ">=", "<", "<=", "neq", "noteq", "not eq", "gt", "gte", "lt", "lte"}
 _ANY: Final = frozenset({"?", "*", "any"})
 _MULTIPLIED: Final = frozenset({"cpu_ram", "gpu_ram", "gpu_total_ram", "duration"})  # scaled by the client, so a number
+_NUMBER: Final = re.compile(r'"?-?\d+(\.\d+)?"?', re.ASCII)
+_DRIVER_VERSION: Final = re.compile(r'"?\d+\.\d+\.\d+"?', re.ASCII)
 _SIMILARITY_MIN: Final = 0.8  # of difflib: gpu_nmae is gpu_name, gpu_power is not
 
 OFFER_FIELDS: Final = frozenset(
@@ -61,19 +64,24 @@ def query_fields(text: str) -> frozenset[str]:
 
 
 def _term_faults(term: re.Match[str]) -> Iterator[str]:
-    field, symbol, value = term["field"], term["symbol"], term["value"]
-    word = " ".join((term["word"] or "").split())
-    if symbol is not None and symbol not in _SYMBOLS:
-        yield f"has no operator {symbol!r}: use one of {' '.join(sorted(_SYMBOLS))}, in, notin"
+    field, op = term["field"], " ".join(term["op"].split())
+    value = term["value"].strip(",[]")
+    if op not in _OPERATORS:
+        yield f"has no operator {op!r}: use one of = != > >= < <= in notin"
     if field not in OFFER_FIELDS and (near := difflib.get_close_matches(field, OFFER_FIELDS, n=1, cutoff=_SIMILARITY_MIN)):
         yield f"filters on {field!r}, which offers do not have ({near[0]!r} is meant?)"
-    if word in _LIST_WORDS and not all(part.strip(' "') for part in value.strip("[]").split(",")):
-        yield f"has an empty value in the list of {field!r}"
-    if value in _ANY and (symbol or word) not in {"=", "==", "eq"}:
-        yield f"compares {field!r} with {value!r}, which only '=' can"
-    if field in _MULTIPLIED and word not in _LIST_WORDS and value not in _ANY and not _is_number(value):
-        yield f"needs a number for {field!r}, not {value!r}"
+    if value.strip('"') in _ANY:
+        if op not in _EQUAL:
+            yield f"compares {field!r} with {value!r}, which only '=' can"
+        return
+    for word in value.split(",") if op in _LISTS else [value]:
+        yield from _value_faults(field, word.strip())
 
 
-def _is_number(text: str) -> bool:
-    return re.fullmatch(r'"?-?\d+(\.\d+)?"?,?', text) is not None
+def _value_faults(field: str, word: str) -> Iterator[str]:
+    if not word:
+        yield f"has an empty value for {field!r}"
+    elif field in _MULTIPLIED and _NUMBER.fullmatch(word) is None:
+        yield f"needs a number for {field!r}, not {word!r}"
+    elif field == "driver_version" and "." in word and _DRIVER_VERSION.fullmatch(word) is None:
+        yield f"needs a version like 535.86.05 for {field!r}, not {word!r}"

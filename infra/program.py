@@ -116,8 +116,8 @@ def _observe(foundation: Foundation, stores: _Stores, functions: dict[str, Funct
     for part in ("route", "report"):
         alarms.watch_url(part, functions[part])
     alarms.watch_dead_letters(stores.dead_letters)
+    for endpoint in foundation.settings.endpoints:
+        alarms.watch_marketplace(endpoint, namespace=foundation.metrics_namespace)
     if foundation.settings.endpoints:
         alarms.watch_success(functions["scale"])
-    declare_dashboard(
-        foundation.prefix, functions=functions, table=stores.table, dead_letters=stores.dead_letters, opts=foundation.opts
-    )
+    declare_dashboard(foundation, functions=functions, table=stores.table, dead_letters=stores.dead_letters)

@@ -20,7 +20,7 @@ def shared(part: str) -> dict[str, str]:
         "HEADGATE_STACK": "test",
         "HEADGATE_TABLE": "headgate-test",
         "POWERTOOLS_SERVICE_NAME": f"headgate-{part}",
-        "POWERTOOLS_METRICS_NAMESPACE": "Headgate",
+        "POWERTOOLS_METRICS_NAMESPACE": "Headgate/test",
         "POWERTOOLS_LOG_LEVEL": "INFO",
     }
 

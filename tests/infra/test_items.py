@@ -56,7 +56,7 @@ def test_every_parameter_of_an_autogroup_arrives() -> None:
         "search_params": "num_gpus=2",
         "image": "example/worker:2",
         "onstart": "echo",
-        "launch_args": "--x",
+        "launch_args": "--ssh",
         "gpu_ram": 24.0,
         "disk_gb": 32.0,
         "boot_timeout_s": 60.0,

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from functions.core.query import parse_query
 from infra.offer_query import query_faults, query_fields
 
 
@@ -33,15 +36,31 @@ def test_a_query_of_the_language_has_no_faults(text: str) -> None:
         ),
         ("num_gpus=1 and", "cannot be read from 'and' on: write field, operator and value, and quote a value with blanks"),
         ("gpu_name=RTX 4090", "cannot be read from '4090' on: write field, operator and value, and quote a value with blanks"),
-        ("num_gpus=>1", "has no operator '=>': use one of != < <= = == > >=, in, notin"),
+        ("num_gpus=>1", "has no operator '=>': use one of = != > >= < <= in notin"),
         ("gpu_nmae=RTX_4090", "filters on 'gpu_nmae', which offers do not have ('gpu_name' is meant?)"),
-        ("geolocation in [CN,,VN]", "has an empty value in the list of 'geolocation'"),
+        ("geolocation in [CN,,VN]", "has an empty value for 'geolocation'"),
         ("verified!=any", "compares 'verified' with 'any', which only '=' can"),
+        ("driver_version>=535.86", "needs a version like 535.86.05 for 'driver_version', not '535.86'"),
+        ("gpu_ram in [24,many]", "needs a number for 'gpu_ram', not 'many'"),
         ("gpu_ram>=24GB", "needs a number for 'gpu_ram', not '24GB'"),
     ],
 )
 def test_a_fault_says_what_is_wrong(text: str, fault: str) -> None:
     assert query_faults(text) == [fault]
+
+
+FIELDS = st.sampled_from(["gpu_name", "gpu_ram", "duration", "driver_version", "geolocation", "verified", "x_1"])
+OPERATORS = st.sampled_from(["=", "==", "!=", ">=", "=>", " in ", " notin ", " not in ", " not  eq ", " gt ", " like ", " in", ""])
+VALUES = st.sampled_from(
+    ["1", "1.5", "a", '"a b"', "[a,b]", "[1, 2]", "[,]", "[]", "any", '"any"', "*", "535.86.05", "5.3", "1,", '""', "[1"]
+)
+QUERIES = st.lists(st.tuples(FIELDS, OPERATORS, VALUES).map("".join), min_size=1, max_size=3).map(" ".join)
+
+
+@given(QUERIES | st.text(alphabet='ab1_=<>![]",. \n', max_size=20))
+def test_the_scaler_can_read_every_query_without_faults(text: str) -> None:
+    if not query_faults(text):
+        parse_query(text)
 
 
 def test_every_fault_of_a_query_is_named() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from functions.scale.figures import FACT_METRICS, METRIC_REFUSED
+from infra.alarms import REFUSALS_METRIC
+from infra.dashboard import GROUP_WIDGETS
 from infra.program import main
 from tests.infra.recording import RecordedStack, record
 from tests.infra.stack_files import as_file
@@ -71,7 +74,7 @@ def test_the_alarms_and_what_sets_them_off(stack: RecordedStack) -> None:
     alarms = [each.inputs for each in stack.of("cloudwatch/metricAlarm:MetricAlarm")]
 
     watched = {
-        alarm["name"].removeprefix("headgate-test-"): f"{alarm['metricName']} of {next(iter(alarm['dimensions'].values()))}"
+        alarm["name"].removeprefix("headgate-test-"): f"{alarm['metricName']} of {' '.join(sorted(alarm['dimensions'].values()))}"
         for alarm in alarms
         if "metricName" in alarm
     }
@@ -84,6 +87,8 @@ def test_the_alarms_and_what_sets_them_off(stack: RecordedStack) -> None:
         "report-5xx": "Url5xxCount of headgate-test-report",
         "scale-errors": "Errors of headgate-test-scale",
         "scale-throttles": "Throttles of headgate-test-scale",
+        "llm-refused": "MarketplaceRefusalsCount of headgate-scale llm",
+        "hello-refused": "MarketplaceRefusalsCount of headgate-scale hello",
         "dead-letters": "ApproximateNumberOfMessagesVisible of headgate-test-dead-letters",
     }
 
@@ -106,6 +111,20 @@ def test_alarms_go_to_the_address_that_is_configured(stack: RecordedStack) -> No
 
     assert subscription.inputs == {"topic": topic, "protocol": "email", "endpoint": "ops@example.org"}
     assert {tuple(each.inputs["alarmActions"]) for each in stack.of("cloudwatch/metricAlarm:MetricAlarm")} == {(topic,)}
+
+
+def test_the_metrics_that_are_watched_and_shown_are_those_that_the_scaler_tells() -> None:
+    assert REFUSALS_METRIC == METRIC_REFUSED
+    assert {metric for _, metric, _ in GROUP_WIDGETS} <= set(FACT_METRICS.values())
+
+
+def test_the_dashboard_shows_every_group(stack: RecordedStack) -> None:
+    body = json.loads(stack.one("cloudwatch/dashboard:Dashboard", "dashboard").inputs["dashboardBody"])
+
+    assert body["widgets"][0]["properties"]["metrics"] == [
+        ["Headgate/test", "WorkersReadyCount", "service", "headgate-scale", "endpoint", endpoint, {"label": endpoint}]
+        for endpoint in ("llm", "hello")
+    ]
 
 
 def test_the_dashboard_shows_every_function(stack: RecordedStack) -> None:
