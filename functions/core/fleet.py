@@ -22,7 +22,10 @@ _S = WorkerState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """The workers that count. `blind`: workers are READY, yet nobody is heard: what they carry is unknown, not zero."""
+    """The workers that count. `blind`: workers are READY, yet nobody is heard: what they carry is unknown, not zero.
+
+    `acted` names the workers that this decision has done something about already: one action a worker and decision.
+    """
 
     workers: tuple[Worker, ...]
     outlook: Outlook
@@ -30,6 +33,7 @@ class Fleet:
     unready_since_s: dict[str, float]
     now_s: float
     blind: bool
+    acted: frozenset[str] = frozenset()
 
     def perf(self, worker: Worker) -> float:
         """Return the expected load per second of a worker, 0 where nothing can be expected."""
@@ -51,9 +55,13 @@ class Fleet:
         """Return the workers that are stopped, or will be without another decision."""
         return self._select(lambda worker: self.is_configured(worker) and _is_cold(worker))
 
-    def in_state(self, *states: WorkerState) -> tuple[Worker, ...]:
-        """Return the workers in one of these states."""
-        return self._select(lambda worker: worker.rental.state in states)
+    def available(self, *states: WorkerState) -> tuple[Worker, ...]:
+        """Return the workers in one of these states about which nothing has been decided yet."""
+        return self._select(lambda worker: worker.rental.state in states and worker.worker_id not in self.acted)
+
+    def count(self, autogroup: str, *states: WorkerState) -> int:
+        """Return how many workers of an autogroup are in one of these states."""
+        return sum(worker.rental.autogroup == autogroup and worker.rental.state in states for worker in self.workers)
 
     def load(self, workers: Iterable[Worker]) -> float:
         """Return what these workers carry together."""

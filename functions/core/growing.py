@@ -19,7 +19,7 @@ from typing import Final
 from functions.core.capacity import is_coming, is_heard, is_serving
 from functions.core.fleet import Fleet
 from functions.core.labels import emptiest_shard, new_worker_id
-from functions.core.lifecycle import COMING_OR_SERVING, HELD, WorkerState
+from functions.core.lifecycle import HELD, WorkerState
 from functions.core.model import Offer, Worker
 from functions.core.plan import Action, Rent, Start, Undrain, advance
 from functions.core.pricing import Headroom, dollars
@@ -126,7 +126,7 @@ def _halted(snapshot: Snapshot, *, now_s: float) -> str | None:
 
 def _undrain(fleet: Fleet, missing: Shortage) -> tuple[tuple[Action, ...], Shortage]:
     actions: list[Action] = []
-    draining = (worker for worker in fleet.in_state(_S.DRAINING) if fleet.is_configured(worker) and _may_return(worker, fleet))
+    draining = (worker for worker in fleet.available(_S.DRAINING) if fleet.is_configured(worker) and _may_return(worker, fleet))
     for worker in sorted(draining, key=fleet.value, reverse=True):
         if not missing.running:
             break
@@ -141,7 +141,7 @@ def _may_return(worker: Worker, fleet: Fleet) -> bool:
 
 def _start(fleet: Fleet, missing: Shortage) -> tuple[tuple[Action, ...], Shortage]:
     actions: list[Action] = []
-    stopped = (worker for worker in fleet.in_state(_S.STOPPED) if fleet.is_configured(worker))
+    stopped = (worker for worker in fleet.available(_S.STOPPED) if fleet.is_configured(worker))
     for worker in sorted(stopped, key=fleet.value, reverse=True):
         if not missing.running or worker.rental.instance_id is None:
             break
@@ -192,8 +192,8 @@ def _quotas(snapshot: Snapshot, fleet: Fleet, need: Need) -> dict[str, int]:
     unknown = [autogroup.name for autogroup in snapshot.autogroups if not fleet.outlook.knows(autogroup.name)]
     floor = 1 if len(unknown) == len(snapshot.autogroups) else 0
     target = max(snapshot.group.test_workers, floor)
-    held = [worker.rental.autogroup for worker in fleet.in_state(*(COMING_OR_SERVING | {_S.STOPPED, _S.STOPPING, _S.DRAINING}))]
-    return {name: target - held.count(name) for name in unknown if target > held.count(name)}
+    held = {name: fleet.count(name, *(HELD - {_S.DESTROYING})) for name in unknown}
+    return {name: target - held[name] for name in unknown if target > held[name]}
 
 
 def _full(snapshot: Snapshot, room: Headroom) -> str:

@@ -67,16 +67,15 @@ def mend(fleet: Fleet, room: Headroom) -> tuple[Action, ...]:
 
 def retire(fleet: Fleet, need: Need) -> tuple[Action, ...]:
     """Return the workers of autogroups that are no longer configured; serving ones only once others carry the need."""
-    old = [worker for worker in fleet.workers if not fleet.is_configured(worker)]
     carried = need.known and fleet.load(fleet.serving()) >= need.running_load and len(fleet.serving()) >= need.running_workers
-    leaving = {_S.BOOTING, _S.STOPPED} | ({_S.READY} if carried else set())
-    return tuple(_dismiss(worker, "its autogroup is no longer configured") for worker in old if worker.rental.state in leaving)
+    leaving = fleet.available(_S.BOOTING, _S.STOPPED, *((_S.READY,) if carried else ()))
+    return tuple(_dismiss(worker, "its autogroup is no longer configured") for worker in leaving if not fleet.is_configured(worker))
 
 
 def halt(fleet: Fleet) -> tuple[Action, ...]:
     """Return what stops every running worker of a group that its owner has stopped; all are kept, cold."""
     actions: list[Action] = []
-    for worker in fleet.in_state(_S.READY, _S.BOOTING, _S.STARTING):
+    for worker in fleet.available(_S.READY, _S.BOOTING, _S.STARTING):
         reason = "the endpoint is stopped"
         if worker.rental.state is _S.READY:
             actions.append(Drain(worker_id=worker.worker_id, to=_S.STOPPING, reason=reason))
@@ -122,7 +121,7 @@ def _spare_running(fleet: Fleet, need: Need, held: _Balance) -> tuple[tuple[Acti
 def _spare_booting(fleet: Fleet, need: Need, held: _Balance) -> tuple[tuple[Action, ...], _Balance]:
     running = _balance(fleet, fleet.running(), load_min=need.running_load, workers_min=need.kept_workers)
     actions: list[Action] = []
-    for worker in _worst_first(fleet, fleet.in_state(_S.BOOTING)):
+    for worker in _worst_first(fleet, fleet.available(_S.BOOTING)):
         perf = fleet.perf(worker)
         # One of which nothing can be expected boots in order to be measured; one that is not configured leaves anyway.
         if perf > 0 and fleet.is_configured(worker) and running.spares(perf) and held.spares(perf):
@@ -139,7 +138,7 @@ def _spare_serving(fleet: Fleet, need: Need, held: _Balance) -> tuple[tuple[Acti
     actions: list[Action] = []
     for worker in _worst_first(fleet, workers):
         perf = fleet.perf(worker)
-        if len(actions) < drains_max and serving.spares(perf):
+        if worker.worker_id not in fleet.acted and len(actions) < drains_max and serving.spares(perf):
             dispensable = held.spares(perf)
             to = _S.DESTROYING if dispensable else _S.STOPPING
             actions.append(Drain(worker_id=worker.worker_id, to=to, reason=why))
@@ -149,7 +148,7 @@ def _spare_serving(fleet: Fleet, need: Need, held: _Balance) -> tuple[tuple[Acti
 
 def _spare_cold(fleet: Fleet, held: _Balance) -> tuple[Action, ...]:
     actions: list[Action] = []
-    for worker in _worst_first(fleet, (one for one in fleet.in_state(_S.STOPPED) if fleet.is_configured(one))):
+    for worker in _worst_first(fleet, (one for one in fleet.available(_S.STOPPED) if fleet.is_configured(one))):
         perf = fleet.perf(worker)
         if held.spares(perf):
             actions.append(_dismiss(worker, "the reserve is large enough without it"))
@@ -162,7 +161,7 @@ def _worst_first(fleet: Fleet, workers: Iterable[Worker]) -> list[Worker]:
 
 
 def _expendable(fleet: Fleet) -> list[Worker]:
-    return [worker for state in (_S.STOPPED, _S.BOOTING, _S.READY) for worker in _worst_first(fleet, fleet.in_state(state))]
+    return [worker for state in (_S.STOPPED, _S.BOOTING, _S.READY) for worker in _worst_first(fleet, fleet.available(state))]
 
 
 def _is_leaving(worker: Worker) -> bool:

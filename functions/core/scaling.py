@@ -11,7 +11,8 @@ Invariants, whatever the snapshot holds (tests/core/test_scaling_properties.py):
 
 * what is held and intended stays within `max_workers` and `max_hourly_cost_usd`, or does not grow;
 * without a listing nothing is concluded from an absence; without a known demand nothing is released;
-* every state change is legal; no worker is stopped or destroyed that may serve a request, unless it failed or its deadline passed;
+* every state change is legal, and a worker sees one action at most; none is stopped or destroyed that may serve a request,
+  unless it failed or its deadline passed;
 * the same snapshot and time give the same plan, also after a round trip through a decision record.
 """
 
@@ -118,6 +119,7 @@ class _Desk:
             unready_since_s=unready,
             now_s=self.now_s,
             blind=is_blind(self.workers, now_s=self.now_s),
+            acted=frozenset(action.worker_id for action in self.actions if not isinstance(action, DestroyStray)),
         )
 
     def room(self) -> Headroom:

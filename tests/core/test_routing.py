@@ -1,0 +1,417 @@
+"""Routing decisions: backlog, ceiling, order of service, choice."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.core.lifecycle import WorkerState
+from functions.core.model import Assignments, EndpointGroup, WaitingRequest, Worker
+from functions.core.routing import (
+    PLACED_AHEAD_MAX,
+    WAITING_FORGOTTEN_AFTER_S,
+    WORKER_SILENT_AFTER_S,
+    Candidate,
+    admit,
+    ahead_of,
+    assigned_load_max,
+    backlog,
+    candidates,
+    choose,
+    completion_s,
+    fits,
+    is_routable,
+    reserve,
+    still_waiting,
+    to_avoid,
+    with_assignments,
+)
+from protocol.report import Phase
+from tests.core.builders import NOW_S, a_condition, a_group, a_request, a_worker, worker_id
+
+CEILING = 3_000.0  # 30 s of 100 load/s
+
+
+def rng() -> random.Random:
+    """Return a source of ties that repeats."""
+    return random.Random(1)  # noqa: S311 - a test must be repeatable
+
+
+def given_load(assigned: float = 0.0, *, finished: float = 0.0, number: int = 1, expires_in_s: float = 60.0, **said: Any) -> Worker:
+    """Return a ready worker with these totals; its newest ticket expires that much later."""
+    totals = Assignments(assigned_load=assigned, reqnum=1, ticket_expires_at_s=NOW_S + expires_in_s)
+    return replace(a_worker(number), condition=a_condition(finished_load=finished, **said), assignments=totals)
+
+
+def candidate(load: float = 0.0, *, number: int = 1, perf: float = 100.0) -> Candidate:
+    """Return a candidate with this backlog."""
+    [made] = candidates([given_load(load, number=number, perf=perf)], group=a_group(), now_s=NOW_S)
+    return made
+
+
+# Backlog
+
+
+def test_backlog_is_what_was_assigned_and_is_neither_finished_nor_written_off() -> None:
+    assert backlog(given_load(100.0, finished=30.0, written_off_load=20.0)) == 50.0
+
+
+def test_once_every_ticket_has_expired_only_what_the_worker_holds_is_left() -> None:
+    worker = given_load(100.0, finished=30.0, received_load=35.0, expires_in_s=-33.0)
+
+    assert backlog(worker) == 5.0
+
+
+def test_a_ticket_that_may_still_arrive_by_a_slow_clock_counts() -> None:
+    worker = given_load(100.0, finished=30.0, received_load=35.0, expires_in_s=-31.0)
+
+    assert backlog(worker) == 70.0
+
+
+amounts = st.floats(min_value=0, max_value=1e6)
+
+
+@given(amounts, amounts, amounts, amounts, st.floats(min_value=-100, max_value=100))
+def test_backlog_is_never_negative(assigned: float, finished: float, received: float, lost: float, expires_in_s: float) -> None:
+    worker = given_load(assigned, finished=finished, received_load=received, written_off_load=lost, expires_in_s=expires_in_s)
+
+    assert backlog(worker) >= 0
+
+
+# Who may be routed to
+
+
+def test_a_ready_worker_that_reported_lately_is_routable() -> None:
+    assert is_routable(a_worker(), now_s=NOW_S)
+
+
+@pytest.mark.parametrize("state", [state for state in WorkerState if state is not WorkerState.READY])
+def test_the_scaler_must_want_it_used(state: WorkerState) -> None:
+    assert not is_routable(replace(a_worker(1, state), condition=a_condition()), now_s=NOW_S)
+
+
+@pytest.mark.parametrize("phase", [phase for phase in Phase if phase is not Phase.READY])
+def test_it_must_call_itself_ready(phase: Phase) -> None:
+    assert not is_routable(replace(a_worker(), condition=a_condition(phase=phase)), now_s=NOW_S)
+
+
+def test_a_worker_without_an_address_is_not_routable() -> None:
+    assert not is_routable(replace(a_worker(), condition=a_condition(url="")), now_s=NOW_S)
+
+
+def test_a_worker_that_was_not_measured_is_not_routable() -> None:
+    assert not is_routable(replace(a_worker(), condition=a_condition(perf=0.0)), now_s=NOW_S)
+
+
+@pytest.mark.parametrize(("silent_s", "routable"), [(WORKER_SILENT_AFTER_S, True), (WORKER_SILENT_AFTER_S + 0.1, False)])
+def test_a_worker_that_fell_silent_is_not_routable(silent_s: float, routable: bool) -> None:  # noqa: FBT001 - a table's column
+    worker = replace(a_worker(), condition=a_condition(reported_at_s=NOW_S - silent_s))
+
+    assert is_routable(worker, now_s=NOW_S) is routable
+
+
+# Room
+
+
+@pytest.mark.parametrize(
+    ("load", "cost", "fitting"),
+    [
+        (0.0, 10.0, True),
+        (0.0, CEILING + 1, True),  # or it could never be served
+        (1.0, CEILING - 1, True),
+        (1.0, CEILING, False),
+        (CEILING, 0.0, True),
+        (CEILING + 1, 0.0, False),
+    ],
+)
+def test_a_request_fits_under_the_ceiling_or_on_an_idle_worker(load: float, cost: float, fitting: bool) -> None:  # noqa: FBT001 - a table's column
+    assert fits(candidate(load), cost) is fitting
+
+
+def test_the_ceiling_is_seconds_of_measured_performance() -> None:
+    [made] = candidates([given_load(perf=7.0)], group=a_group(max_queue_time=12.0), now_s=NOW_S)
+
+    assert made.ceiling == 84.0
+
+
+def test_the_write_may_pass_as_long_as_the_ceiling_holds() -> None:
+    made = replace(candidate(100.0), worker=given_load(900.0), ceiling=300.0)
+
+    assert assigned_load_max(made, 50.0) == pytest.approx(1_050.0)
+
+
+def test_the_write_on_an_idle_worker_passes_only_if_nobody_was_faster() -> None:
+    made = candidate(0.0)
+
+    assert assigned_load_max(made, CEILING + 500) == pytest.approx(0.0, abs=1e-6)
+
+
+@given(st.floats(min_value=0, max_value=1e15))
+def test_the_slack_of_a_write_is_nothing_that_a_request_could_slip_through(assigned: float) -> None:
+    made = replace(candidate(0.0), worker=given_load(assigned))
+
+    assert 0 < assigned_load_max(made, CEILING + 1) - assigned <= assigned * 1e-14 + 1e-14
+
+
+# Choice
+
+
+def test_the_worker_that_is_done_first_is_chosen() -> None:
+    slow_idle, fast_busy = candidate(0.0, number=1, perf=1.0), candidate(500.0, number=2, perf=100.0)
+
+    assert choose([slow_idle, fast_busy], cost=50.0, avoid=(), rng=rng()) is fast_busy
+
+
+def test_ties_are_broken_at_random() -> None:
+    pair = [candidate(number=1), candidate(number=2)]
+    source = rng()
+    chosen = {made.worker.worker_id for _ in range(50) if (made := choose(pair, cost=1.0, avoid=(), rng=source))}
+
+    assert chosen == {worker_id(1), worker_id(2)}
+
+
+def test_a_worker_to_avoid_is_not_chosen() -> None:
+    assert choose([candidate()], cost=1.0, avoid={worker_id(1)}, rng=rng()) is None
+
+
+def test_nobody_is_chosen_when_all_are_full() -> None:
+    assert choose([candidate(CEILING)], cost=1.0, avoid=(), rng=rng()) is None
+
+
+def test_the_workers_that_failed_a_request_are_avoided_while_there_are_others() -> None:
+    request = replace(a_request(), avoid=(worker_id(1),))
+
+    assert to_avoid(request, [candidate(number=1), candidate(number=2)], just_failed=False) == {worker_id(1)}
+
+
+def test_when_there_are_no_others_they_are_allowed_after_a_pause() -> None:
+    request = replace(a_request(), avoid=(worker_id(1),))
+
+    assert to_avoid(request, [candidate(number=1)], just_failed=False) == frozenset()
+
+
+def test_but_never_in_answer_to_the_failure_itself() -> None:
+    request = replace(a_request(), avoid=(worker_id(1),))
+
+    assert to_avoid(request, [candidate(number=1)], just_failed=True) == {worker_id(1)}
+
+
+# Order
+
+
+def test_those_who_wait_stand_in_order_of_arrival() -> None:
+    late, early = a_request(1, age_s=2.0), a_request(2, age_s=5.0)
+
+    assert still_waiting([late, early], now_s=NOW_S) == [early, late]
+
+
+def test_who_has_not_asked_for_a_while_is_forgotten() -> None:
+    request = replace(a_request(), polled_at_s=NOW_S - WAITING_FORGOTTEN_AFTER_S - 0.1)
+
+    assert still_waiting([request], now_s=NOW_S) == []
+
+
+def test_who_was_assigned_does_not_wait() -> None:
+    assert still_waiting([replace(a_request(), worker_id=worker_id(1))], now_s=NOW_S) == []
+
+
+def test_a_newcomer_is_last() -> None:
+    waiting = [a_request(1), a_request(2)]
+
+    assert ahead_of(replace(a_request(0), arrived_at_s=0.0), waiting) == waiting
+
+
+def test_nobody_is_ahead_of_the_first_and_nobody_ahead_of_himself() -> None:
+    waiting = [a_request(1, age_s=5.0), a_request(2)]
+
+    assert [len(ahead_of(each, waiting)) for each in waiting] == [0, 1]
+
+
+def admitted(request: WaitingRequest, among: list[Candidate], *, ahead: list[WaitingRequest]) -> str | None:
+    """Return whom the request may go to."""
+    made = admit(among, request, ahead=ahead, avoid=(), rng=rng())
+    return None if made is None else made.worker.worker_id
+
+
+def test_a_request_may_use_only_the_room_that_those_ahead_leave() -> None:
+    ahead = [a_request(1, cost=2_000.0)]
+
+    assert admitted(a_request(2, cost=1_000.0), [candidate()], ahead=ahead) == worker_id(1)
+    assert admitted(a_request(2, cost=1_001.0), [candidate()], ahead=ahead) is None
+
+
+def test_a_dear_request_that_fits_nowhere_closes_the_worker_that_would_serve_it_soonest() -> None:
+    nearly_done, busy = candidate(500.0, number=1), candidate(900.0, number=2)
+    dear = a_request(1, cost=CEILING)
+
+    assert admitted(a_request(2, cost=1.0), [nearly_done, busy], ahead=[dear]) == worker_id(2)
+    assert admitted(a_request(2, cost=1.0), [nearly_done], ahead=[dear]) is None
+
+
+def test_a_request_that_costs_nothing_still_keeps_its_worker_from_being_idle() -> None:
+    assert admitted(a_request(2, cost=CEILING + 1), [candidate()], ahead=[a_request(1, cost=0.0)]) is None
+
+
+def test_the_write_of_an_admitted_request_leaves_the_room_of_those_ahead() -> None:
+    made = admit([candidate()], a_request(2, cost=500.0), ahead=[a_request(1, cost=2_000.0)], avoid=(), rng=rng())
+
+    assert made is not None
+    assert assigned_load_max(made, 500.0) == pytest.approx(CEILING - 2_000.0 - 500.0)
+
+
+def test_the_room_of_those_ahead_is_no_load_once_the_write_has_told_the_totals() -> None:
+    made = admit([candidate()], a_request(2, cost=500.0), ahead=[a_request(1, cost=2_000.0)], avoid=(), rng=rng())
+
+    assert made is not None
+    told = Assignments(assigned_load=500.0, reqnum=2, ticket_expires_at_s=NOW_S + 60)
+    assert with_assignments(made, told).backlog == 500.0
+
+
+def test_with_a_very_long_line_ahead_the_answer_is_to_wait() -> None:
+    ahead = [a_request(number, cost=0.0) for number in range(1, PLACED_AHEAD_MAX + 2)]
+
+    assert admitted(a_request(9_999, cost=1.0), [candidate()], ahead=ahead) is None
+
+
+@st.composite
+def queues(draw: st.DrawFn) -> tuple[list[Candidate], list[WaitingRequest]]:
+    """Draw some workers, and a line of requests of which the last is looked at."""
+    loads = draw(st.lists(st.tuples(st.integers(0, 4_000), st.sampled_from([20.0, 100.0])), min_size=1, max_size=5))
+    costs = draw(st.lists(st.integers(0, 4_000), min_size=2, max_size=8))
+    workers = [candidate(float(load), number=number, perf=perf) for number, (load, perf) in enumerate(loads, start=1)]
+    return workers, [a_request(number, cost=float(cost)) for number, cost in enumerate(costs, start=1)]
+
+
+@given(queues())
+def test_nobody_behind_takes_the_chance_of_the_first_in_line(drawn: tuple[list[Candidate], list[WaitingRequest]]) -> None:
+    workers, line = drawn
+    could_go = admit(workers, line[0], ahead=[], avoid=(), rng=rng()) is not None
+    taken = admit(workers, line[-1], ahead=line[:-1], avoid=(), rng=rng())
+    if taken is None or not could_go:
+        return
+
+    after = [_loaded(each, line[-1].cost) if each.worker.worker_id == taken.worker.worker_id else each for each in workers]
+    assert admit(after, line[0], ahead=[], avoid=(), rng=rng()) is not None
+
+
+@given(queues())
+def test_nobody_behind_feeds_the_worker_that_the_first_in_line_waits_for(
+    drawn: tuple[list[Candidate], list[WaitingRequest]],
+) -> None:
+    workers, line = drawn
+    if admit(workers, line[0], ahead=[], avoid=(), rng=rng()) is not None:
+        return
+    soonest_s = min(completion_s(each, line[0].cost) for each in workers)
+    taken = admit(workers, line[-1], ahead=line[:-1], avoid=(), rng=rng())
+
+    if taken is not None:
+        [as_it_is] = [each for each in workers if each.worker.worker_id == taken.worker.worker_id]
+        assert completion_s(as_it_is, line[0].cost) >= soonest_s
+        others = [each for each in workers if each is not as_it_is]
+        assert soonest_s in [completion_s(each, line[0].cost) for each in others]
+
+
+@given(queues())
+def test_all_who_could_be_placed_fit_together_under_the_ceilings(drawn: tuple[list[Candidate], list[WaitingRequest]]) -> None:
+    workers, line = drawn
+    taken = admit(workers, line[-1], ahead=line[:-1], avoid=(), rng=rng())
+    if taken is None:
+        return
+
+    [reserved] = [each for each in reserve(workers, line[:-1]) if each.worker.worker_id == taken.worker.worker_id]
+    idle = reserved.backlog == 0 and not reserved.taken
+    assert idle or reserved.backlog + line[-1].cost <= reserved.ceiling
+
+
+def _loaded(made: Candidate, cost: float) -> Candidate:
+    return replace(made, backlog=made.backlog + cost, taken=True)
+
+
+# Scripts: routers with stale views, a worker that reports late, tickets that nobody uses
+
+
+@dataclass
+class Table:
+    """One worker as it really is, and the views that two routers took of it earlier."""
+
+    group: EndpointGroup = field(default_factory=lambda: a_group(max_queue_time=1.0))  # a ceiling of 100
+    now_s: float = NOW_S
+    worker: Worker = field(default_factory=lambda: replace(a_worker(), condition=a_condition(seq=0)))
+    tickets: list[tuple[float, float]] = field(default_factory=list)  # cost, expiry: not arrived
+    arrived: float = 0.0
+    finished: float = 0.0
+    lost: float = 0.0
+    views: dict[int, Worker] = field(default_factory=dict)
+
+    def look(self, router: int) -> None:
+        """A router takes a view."""
+        self.views[router] = self.worker
+
+    def assign(self, router: int, cost: float) -> None:
+        """A router decides by its view; the table decides by what is there."""
+        view = self.views.get(router, self.worker)
+        [seen] = candidates([view], group=self.group, now_s=view.condition.reported_at_s)
+        if fits(seen, cost) and self.worker.assignments.assigned_load <= assigned_load_max(seen, cost):
+            was_idle = self.truly_ahead() <= 1e-9
+            before = self.worker.assignments
+            expires = self.now_s + 60
+            total = Assignments(assigned_load=before.assigned_load + cost, reqnum=before.reqnum + 1, ticket_expires_at_s=expires)
+            self.worker = replace(self.worker, assignments=total)
+            self.tickets.append((cost, expires))
+            assert was_idle or self.truly_ahead() <= 100.0 + 1e-6
+
+    def arrive(self) -> None:
+        """The oldest ticket reaches the worker."""
+        if self.tickets:
+            self.arrived += self.tickets.pop(0)[0]
+
+    def finish(self) -> None:
+        """The worker finishes half of what it has."""
+        self.finished += (self.arrived - self.finished) / 2 if self.arrived - self.finished > 1 else self.arrived - self.finished
+
+    def expire(self) -> None:
+        """A minute and a half passes: no ticket can arrive any more, and the worker finds out."""
+        self.now_s += 91.0
+        self.lost += sum(cost for cost, _ in self.tickets)
+        self.tickets.clear()
+
+    def report(self) -> None:
+        """The worker says its totals."""
+        said = a_condition(
+            seq=self.worker.condition.seq + 1,
+            reported_at_s=self.now_s,
+            received_load=self.arrived,
+            finished_load=self.finished,
+            written_off_load=self.lost,
+        )
+        self.worker = replace(self.worker, condition=said)
+
+    def truly_ahead(self) -> float:
+        """Load that the worker has or may still get."""
+        return self.arrived - self.finished + sum(cost for cost, _ in self.tickets)
+
+
+routers = st.integers(0, 1)
+costs = st.sampled_from([0.0, 0.1, 30.0, 60.0, 250.0])
+steps: st.SearchStrategy[Callable[[Table], None]] = st.one_of(
+    st.builds(lambda router: lambda table: table.look(router), routers),
+    st.builds(lambda router, cost: lambda table: table.assign(router, cost), routers, costs),
+    st.sampled_from([Table.arrive, Table.finish, Table.expire, Table.report]),
+)
+
+
+@given(st.lists(steps, max_size=60))
+def test_no_script_of_stale_views_breaks_the_ceiling_and_no_load_is_lost(script: list[Callable[[Table], None]]) -> None:
+    table = Table()
+    for step in script:
+        step(table)
+        assert backlog(table.worker) >= 0
+
+    table.report()
+    assert backlog(table.worker) == pytest.approx(table.truly_ahead(), abs=1e-6)
