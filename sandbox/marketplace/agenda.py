@@ -81,7 +81,16 @@ class HostReprices:
     machine_id: int
 
 
-Due = HostSays | FateStrikes | MachineReturns | OutbidEnds | TermEnds | CreditEnds | RivalArrives | RivalLeaves | HostReprices
+@dataclass(frozen=True, slots=True)
+class HostRenews:
+    """A host's promise runs out and it promises anew; contracts that exist keep their date."""
+
+    machine_id: int
+
+
+DueToContract = FateStrikes | OutbidEnds | TermEnds
+DueToMachine = MachineReturns | RivalArrives | RivalLeaves | HostReprices | HostRenews
+Due = HostSays | DueToContract | DueToMachine | CreditEnds
 
 
 @dataclass(slots=True)

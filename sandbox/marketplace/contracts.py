@@ -32,7 +32,10 @@ _BOOTING: Final = frozenset({Phase.LOADING, Phase.STARTING, Phase.RECYCLING})
 
 @dataclass(slots=True, kw_only=True)
 class Contracts:
-    """All contracts ever, and the machinery that a move needs. `take_port` returns a host port that nobody has."""
+    """All contracts ever, and the machinery that a move needs.
+
+    `lingering` are destroyed ones that lists may still show. `take_port` returns a host port that nobody has.
+    """
 
     agenda: Agenda
     book: OfferBook
@@ -44,6 +47,7 @@ class Contracts:
     image_gb: float
     all: dict[int, Contract] = field(default_factory=dict)
     live: dict[int, Contract] = field(default_factory=dict)
+    lingering: dict[int, Contract] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
 
     def add(self, contract: Contract, now_us: int) -> None:
@@ -53,6 +57,11 @@ class Contracts:
         self.ledger.open(contract.contract_id, contract.tariff, now_us)
         contract.phase = Phase.PROVISIONING if contract.gpu_ids else Phase.STOPPED
         self._settle_in(contract, now_us)
+
+    def bury(self, contract: Contract) -> None:
+        """Take a destroyed contract out of everything but the books."""
+        contract.machine.contracts.discard(contract.contract_id)
+        self.lingering[contract.contract_id] = self.live.pop(contract.contract_id)
 
     def apply(self, contract: Contract, event: Event, now_us: int) -> bool:
         """Let `event` happen to the contract; returns whether it meant anything."""

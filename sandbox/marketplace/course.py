@@ -13,7 +13,10 @@ from sandbox.marketplace.agenda import (
     Agenda,
     CreditEnds,
     Due,
+    DueToContract,
+    DueToMachine,
     FateStrikes,
+    HostRenews,
     HostReprices,
     HostSays,
     MachineReturns,
@@ -101,7 +104,7 @@ class Course:
                 self.contracts.hear(due, now_us)
             case FateStrikes() | OutbidEnds() | TermEnds():
                 self._happen_to_contract(due, now_us)
-            case MachineReturns() | RivalArrives() | RivalLeaves() | HostReprices():
+            case MachineReturns() | RivalArrives() | RivalLeaves() | HostReprices() | HostRenews():
                 self._happen_to_machine(due, now_us)
             case CreditEnds():
                 if due.forecast == self.forecast:
@@ -109,7 +112,7 @@ class Course:
             case _:
                 assert_never(due)
 
-    def _happen_to_machine(self, due: MachineReturns | RivalArrives | RivalLeaves | HostReprices, now_us: int) -> None:
+    def _happen_to_machine(self, due: DueToMachine, now_us: int) -> None:
         machine = self.machines[due.machine_id]
         match due:
             case MachineReturns():
@@ -121,8 +124,10 @@ class Course:
                 self.rivals.leave(machine, due.gpu_ids, now_us)
             case HostReprices():
                 self.rivals.reprice(machine, now_us)
+            case HostRenews():
+                self.rivals.renew(machine, now_us)
 
-    def _happen_to_contract(self, due: FateStrikes | OutbidEnds | TermEnds, now_us: int) -> None:
+    def _happen_to_contract(self, due: DueToContract, now_us: int) -> None:
         contract = self.contracts.live.get(due.contract_id)
         if contract is None:
             return

@@ -188,8 +188,8 @@ class FaultOptions:
 
     chances: tuple[Chance, ...] = ()
     scripted: tuple[Scripted, ...] = ()
-    failure_share: Mapping[Trust, float] = NO_FAILURES
-    fate_weights: Mapping[Fate, float] = FATE_WEIGHTS
+    failure_share: Mapping[Trust, float] = field(default_factory=lambda: NO_FAILURES)
+    fate_weights: Mapping[Fate, float] = field(default_factory=lambda: FATE_WEIGHTS)
     strikes_after: Span = Span(least_s=30.0, most_s=3 * 3600.0)
     outage: Span = Span(least_s=60.0, most_s=3600.0)
     list_lag_share: float = 0.0

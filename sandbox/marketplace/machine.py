@@ -83,7 +83,6 @@ class Hardware:
     reliability: float
     storage_micro_usd_per_gb_month: int
     listed_at_s: float
-    term_ends_s: float
 
     @property
     def verified(self) -> bool:
@@ -93,11 +92,16 @@ class Hardware:
 
 @dataclass(slots=True, kw_only=True)
 class Machine:
-    """How a machine stands. Prices are per GPU and hour; `images` are pulled already; `waiting` are queued contracts."""
+    """How a machine stands.
+
+    Prices are per GPU and hour. Until `term_ends_s` the host promises the machine; contracts lock the date they were made with.
+    `images` are pulled already, `waiting` are queued contracts, `unheard` is what the host said while nobody heard it.
+    """
 
     hardware: Hardware
     price_micro_usd_per_hour: int
     bid_micro_usd_per_hour: int
+    term_ends_s: float
     free: list[int]
     link: Link = Link.ONLINE
     outage: int = 0

@@ -56,7 +56,12 @@ COUNTRIES: Final = {
     "US": 338, "CA": 179, "NO": 89, "SE": 82, "JP": 66, "CN": 62, "GB": 48, "ES": 46, "FR": 42, "KR": 40, "TW": 40, "PL": 32,
     "IS": 31, "NL": 24, "CZ": 23, "RO": 23, "BG": 20, "AE": 17, "HK": 17, "NZ": 17, "AU": 15, "DE": 15, "VN": 9, "BR": 4,
 }  # fmt: skip
-PLACES: Final = {"US": "Texas, US", "CA": "Quebec, CA", "KR": "South Korea, KR", "CZ": "Czechia, CZ", "GB": "United Kingdom, GB"}
+PLACES: Final = {
+    "US": "Texas", "CA": "Quebec", "NO": "Norway", "SE": "Sweden", "JP": "Japan", "CN": "China", "GB": "United Kingdom", "ES": "Spain",
+    "FR": "France", "KR": "South Korea", "TW": "Taiwan", "PL": "Poland", "IS": "Iceland", "NL": "Netherlands", "CZ": "Czechia",
+    "RO": "Romania", "BG": "Bulgaria", "AE": "United Arab Emirates", "HK": "Hong Kong", "NZ": "New Zealand", "AU": "Australia",
+    "DE": "Germany", "VN": "Vietnam", "BR": "Brazil",
+}  # fmt: skip
 DRIVERS: Final = {
     "535.183.01": 273, "560.35.03": 203, "550.90.07": 94, "550.127.05": 77, "550.120": 67, "550.107.02": 61, "555.58.02": 58,
     "535.171.04": 56, "550.76": 54, "535.154.05": 46,
@@ -101,8 +106,13 @@ def make_machines(options: MarketOptions, rng: random.Random, *, now_s: float) -
             machine_id = 10_000 + 7 * len(machines) + rng.randint(0, 6)
             hardware = _hardware(machine_id, host, first_gpu_id=gpu_id, rng=rng, now_s=now_s)
             gpu_id += len(hardware.gpu_ids)
-            machines.append(_machine(hardware, rng))
+            machines.append(_machine(hardware, rng, now_s=now_s))
     return machines
+
+
+def new_term_ends_s(rng: random.Random, *, now_s: float) -> float:
+    """Return until when a host promises a machine, in whole seconds."""
+    return float(round(now_s + TERM_S.draw(rng)))
 
 
 def _pick(weights: dict[Value, int], rng: random.Random) -> Value:
@@ -119,7 +129,7 @@ def _host(host_id: int, rng: random.Random) -> Host:
     code = {"verified": 1, "unverified": 0}.get(verification)
     return Host(
         host_id=host_id,
-        geolocation=PLACES.get(country, f", {country}"),
+        geolocation=f"{PLACES[country]}, {country}",
         geolocode=rng.randint(1, 2**31 - 1),
         verification=verification,
         vericode=_pick(DEVERIFIED_CODES, rng) if code is None else code,
@@ -127,7 +137,7 @@ def _host(host_id: int, rng: random.Random) -> Host:
     )
 
 
-def _machine(hardware: Hardware, rng: random.Random) -> Machine:
+def _machine(hardware: Hardware, rng: random.Random, *, now_s: float) -> Machine:
     share = rng.random()
     # A host that asks much also wants much from bidders: both prices sit near the same place in their distributions.
     bid_share = min(max(share + rng.gauss(0.0, 0.15), 0.0), 1.0)
@@ -135,6 +145,7 @@ def _machine(hardware: Hardware, rng: random.Random) -> Machine:
         hardware=hardware,
         price_micro_usd_per_hour=round(hardware.gpu.price_micro_usd_per_hour.at(share)),
         bid_micro_usd_per_hour=round(hardware.gpu.bid_micro_usd_per_hour.at(bid_share)),
+        term_ends_s=new_term_ends_s(rng, now_s=now_s),
         free=list(hardware.gpu_ids),
     )
 
@@ -161,7 +172,6 @@ def _hardware(machine_id: int, host: Host, *, first_gpu_id: int, rng: random.Ran
         reliability=round(RELIABILITY[host.verification].draw(rng), 7),
         storage_micro_usd_per_gb_month=micro_usd(STORAGE_USD_PER_GB_MONTH.draw(rng)),
         listed_at_s=now_s - rng.uniform(0.0, 30 * _DAY_S),
-        term_ends_s=float(round(now_s + TERM_S.draw(rng))),
     )
 
 

@@ -16,6 +16,7 @@ Price identities (tested on every row; they hold on all 1,396 rows of the public
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -54,7 +55,9 @@ class Offer:
     gpu_ids: tuple[int, ...]
     price_micro_usd_per_hour: int
     min_bid_micro_usd_per_hour: int
+    term_ends_s: float
     rows: dict[Pricing, Row] = field(default_factory=dict, repr=False, compare=False)
+    texts: dict[Pricing, str] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def hardware(self) -> Hardware:
@@ -76,9 +79,21 @@ class Offer:
         row = self.rows.get(pricing)
         if row is None:
             if len(self.rows) >= ROWS_PER_OFFER_MAX:
-                self.rows.clear()
+                self.forget_rows()
             row = self.rows[pricing] = _row(self, pricing)
         return row
+
+    def row_json(self, pricing: Pricing, *, now_s: float) -> str:
+        """Return the row at `now_s` as JSON; all of it but `duration` is encoded once."""
+        text = self.texts.get(pricing)
+        if text is None:
+            text = self.texts[pricing] = json.dumps(self.row(pricing), separators=(",", ":"))
+        return f'{{"duration":{self.term_ends_s - now_s!r},{text[1:]}'
+
+    def forget_rows(self) -> None:
+        """Drop what was computed for searches."""
+        self.rows.clear()
+        self.texts.clear()
 
 
 class OfferBook:
@@ -119,7 +134,7 @@ class OfferBook:
         self._of_machine[machine.hardware.machine_id] = ids
 
     def _add(self, machine: Machine, substance: _Substance) -> int:
-        gpu_ids, price, bid = substance
+        gpu_ids, price, bid, term_ends_s = substance
         # Deterministic, yet not consecutive: real ask ids are shared with every other listing of the marketplace.
         self._last_id += 1 + (self._last_id * 7 + len(gpu_ids)) % ASK_ID_STEP_MAX
         self._offers[self._last_id] = Offer(
@@ -129,31 +144,30 @@ class OfferBook:
             gpu_ids=gpu_ids,
             price_micro_usd_per_hour=price,
             min_bid_micro_usd_per_hour=bid,
+            term_ends_s=term_ends_s,
         )
         return self._last_id
 
     def _retire(self, ask_ids: list[int]) -> None:
         for ask_id in ask_ids:
             offer = self._retired[ask_id] = self._offers.pop(ask_id)
-            offer.rows.clear()
+            offer.forget_rows()
         while len(self._retired) > RETIRED_ASKS_MAX:
             self._retired.popitem(last=False)
 
 
-_Substance = tuple[tuple[int, ...], int, int]
+_Substance = tuple[tuple[int, ...], int, int, float]
 
 
 def _substance(offer: Offer) -> _Substance:
-    return offer.gpu_ids, offer.price_micro_usd_per_hour, offer.min_bid_micro_usd_per_hour
+    return offer.gpu_ids, offer.price_micro_usd_per_hour, offer.min_bid_micro_usd_per_hour, offer.term_ends_s
 
 
 def _listing(machine: Machine) -> list[_Substance]:
     if machine.link is not Link.ONLINE:
         return []
-    return [
-        (tuple(machine.free[:size]), size * machine.price_micro_usd_per_hour, size * machine.bid_micro_usd_per_hour)
-        for size in machine.offered_sizes()
-    ]
+    price, bid, term_ends_s = machine.price_micro_usd_per_hour, machine.bid_micro_usd_per_hour, machine.term_ends_s
+    return [(tuple(machine.free[:size]), size * price, size * bid, term_ends_s) for size in machine.offered_sizes()]
 
 
 def _row(offer: Offer, pricing: Pricing) -> Row:
@@ -190,7 +204,7 @@ def _identity(offer: Offer, pricing: Pricing) -> Row:
         "time_remaining": "",
         "time_remaining_isbid": "",
         "start_date": hardware.listed_at_s,
-        "end_date": hardware.term_ends_s,
+        "end_date": offer.term_ends_s,
         "reliability": hardware.reliability,
         "reliability2": hardware.reliability,
         "reliability_mult": 1 / (1 + 10 * (1 - hardware.reliability)),

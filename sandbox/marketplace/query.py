@@ -18,7 +18,7 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from sandbox.marketplace.errors import bad_query
-from sandbox.marketplace.offers import Pricing, Row
+from sandbox.marketplace.offers import Offer, Pricing, Row
 
 LIMIT_DEFAULT: Final = 64
 LIMIT_MAX: Final = 3_000
@@ -150,13 +150,13 @@ class Query:
         """Whether the row satisfies every condition."""
         return all(test(row) for test in self.tests)
 
-    def ranked(self, rows: Iterable[Row]) -> list[Row]:
-        """Return the matching rows in order, at most `limit`; nulls come last."""
-        found = [row for row in rows if self.matches(row)]
+    def ranked(self, offers: Iterable[Offer]) -> list[Offer]:
+        """Return the offers whose rows match, in order, at most `limit`; nulls come last."""
+        found = [(offer, row) for offer in offers if self.matches(row := offer.row(self.pricing))]
         for column, descending in reversed(self.order):
-            found.sort(key=lambda row, column=column: _sortable(row.get(column)), reverse=descending)  # type: ignore[misc]
-            found.sort(key=lambda row, column=column: row.get(column) is None)  # type: ignore[misc]
-        return found[: self.limit]
+            found.sort(key=lambda pair, column=column: sortable(pair[1].get(column)), reverse=descending)  # type: ignore[misc]
+            found.sort(key=lambda pair, column=column: pair[1].get(column) is None)  # type: ignore[misc]
+        return [offer for offer, _ in found[: self.limit]]
 
 
 def compile_query(asked: object, *, now_s: float, own_machines: frozenset[int] = frozenset()) -> Query:
@@ -205,15 +205,16 @@ def _virtual(conditions: object, kind: Kind, read: Read) -> list[Test]:
 
 
 def _test(operation: str, value: object, kind: Kind, read: Read) -> Test:
+    value_of = _typed(kind, read)
     if operation in _LISTS:
         wanted = frozenset(_coerce(item, kind) for item in _items(value))
         inside = operation == "in"
-        return lambda row: (_read(row, kind, read) in wanted) is inside
+        return lambda row: (value_of(row) in wanted) is inside
     compare = _COMPARE.get(operation)
     if compare is None:
         raise bad_query(f"Error in query parameters: {str(operation)[:32]} is not a valid operator")
     operand = _coerce(value, kind)
-    return lambda row: _holds(operation, _read(row, kind, read), operand, compare)
+    return lambda row: _holds(operation, value_of(row), operand, compare)
 
 
 def _holds(operation: str, value: object, operand: object, compare: Compare) -> bool:
@@ -222,11 +223,15 @@ def _holds(operation: str, value: object, operand: object, compare: Compare) -> 
     return compare(value, operand)
 
 
-def _read(row: Row, kind: Kind, read: Read) -> object:
-    value = read(row)
-    if kind is Kind.FLAG:
-        return bool(value)
-    return _plain(value) if kind is Kind.TEXT and isinstance(value, str) else value
+def _typed(kind: Kind, read: Read) -> Read:
+    """Return a reader whose values compare with coerced operands of the same kind."""
+    match kind:
+        case Kind.NUMBER:
+            return read
+        case Kind.FLAG:
+            return lambda row: bool(read(row))
+        case Kind.TEXT:
+            return lambda row: None if (value := read(row)) is None else _plain(value)
 
 
 def _coerce(value: object, kind: Kind) -> object:
@@ -284,7 +289,7 @@ def _driver_number(value: object) -> object:
     return int("".join(part.zfill(3) for part in parts)) if len(parts) == 3 and all(map(str.isdigit, parts)) else value
 
 
-def _sortable(value: object) -> tuple[int, object]:
+def sortable(value: object) -> tuple[int, object]:
     """Order values of any one column; nulls have a place of their own."""
     if value is None:
         return (0, 0)

@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from sandbox.marketplace.agenda import Agenda, HostReprices, RivalArrives, RivalLeaves
-from sandbox.marketplace.instance import to_us
+from sandbox.marketplace.agenda import Agenda, HostRenews, HostReprices, RivalArrives, RivalLeaves
+from sandbox.marketplace.instance import to_s, to_us
 from sandbox.marketplace.lifecycle import Link
 from sandbox.marketplace.machine import Machine
-from sandbox.marketplace.market import MarketOptions
+from sandbox.marketplace.market import MarketOptions, new_term_ends_s
 from sandbox.marketplace.offers import OfferBook
 
 _HOUR_S: Final = 3_600.0
@@ -46,6 +46,7 @@ class Rivals:
                 self.book.relist(machine)
             self._expect_arrival(machine, now_us)
             self._expect_reprice(machine, now_us)
+            self.agenda.put(to_us(machine.term_ends_s), HostRenews(machine.hardware.machine_id))
 
     def arrive(self, machine: Machine, now_us: int) -> None:
         """One renter comes by and takes an offer of this machine, if it has any."""
@@ -64,6 +65,12 @@ class Rivals:
         machine.price_micro_usd_per_hour = max(_PRICE_MICRO_USD_PER_HOUR_MIN, round(machine.price_micro_usd_per_hour * factor))
         self.book.relist(machine)
         self._expect_reprice(machine, now_us)
+
+    def renew(self, machine: Machine, now_us: int) -> None:
+        """The host promises its machine for another term; its offers get new ask ids."""
+        machine.term_ends_s = new_term_ends_s(self.rng, now_s=to_s(now_us))
+        self.book.relist(machine)
+        self.agenda.put(to_us(machine.term_ends_s), HostRenews(machine.hardware.machine_id))
 
     def take(self, machine: Machine, gpu_ids: tuple[int, ...], now_us: int) -> None:
         """Rent exactly these free GPUs for a while."""

@@ -31,7 +31,7 @@ from sandbox.marketplace.instance import Contract, to_s, to_us
 from sandbox.marketplace.ledger import Bill, Ledger, Tariff, micro_usd
 from sandbox.marketplace.lifecycle import HOLDS_GPUS, Event, Phase
 from sandbox.marketplace.market import MarketOptions, make_machines
-from sandbox.marketplace.offers import Offer, OfferBook, Row
+from sandbox.marketplace.offers import Offer, OfferBook
 from sandbox.marketplace.order import Order
 from sandbox.marketplace.query import Query, compile_query
 from sandbox.marketplace.rivals import Rivals
@@ -125,19 +125,24 @@ class World:
 
     # --- reading ---
 
-    def search(self, asked: object, now_s: float) -> tuple[Query, list[Row]]:
-        """Return the offers that match, best first, as shared rows without `duration`; and the compiled query."""
+    def search(self, asked: object, now_s: float) -> tuple[Query, list[Offer]]:
+        """Return the compiled query and the offers that match, best first. Raises Refused for what is no query."""
         now_us = self.advance(now_s)
         mine = frozenset(contract.machine.hardware.machine_id for contract in self.contracts.live.values())
         query = compile_query(asked, now_s=to_s(now_us), own_machines=mine)
         if self.options.search_limit_max is not None:
             query = replace(query, limit=min(query.limit, self.options.search_limit_max))
-        return query, query.ranked(offer.row(query.pricing) for offer in self.book)
+        return query, query.ranked(self.book)
 
     def listed(self, now_s: float) -> list[Contract]:
         """Return the instances as a list shows them, by id; a list may lag behind (see `FaultOptions.list_lag`)."""
         now_us = self.advance(now_s)
-        return [contract for contract in self.contracts.all.values() if contract.listed(now_us)]
+        lingering = self.contracts.lingering
+        for contract in tuple(lingering.values()):
+            if not contract.listed(now_us):
+                del lingering[contract.contract_id]
+        shown = [contract for contract in self.contracts.live.values() if contract.listed(now_us)]
+        return sorted((*shown, *lingering.values()), key=lambda contract: contract.contract_id) if lingering else shown
 
     def show(self, contract_id: int, now_s: float) -> Contract | None:
         """Return one instance, None if it does not exist (any more). This read never lags."""
@@ -155,7 +160,7 @@ class World:
     # --- acting, as the account ---
 
     def create(self, ask_id: int, order: Order, now_s: float, *, fate: Fate | None = None, granted: bool = True) -> Contract:
-        """Accept an offer. NOT idempotent. A new contract that could not start is stopped or queued, and its disk costs all the same.
+        """Accept an offer. NOT idempotent. What could not start is stopped or queued, and its disk costs all the same.
 
         `fate` overrides what is drawn; `granted=False` makes the contract without its GPUs. Raises Refused.
         """
@@ -218,8 +223,7 @@ class World:
         self._apply(contract, Event.DESTROY_ASKED, now_us)
         contract.destroyed_us = now_us
         contract.listed_until_us = now_us + to_us(self.plan.draw_list_lag_s())
-        contract.machine.contracts.discard(contract_id)
-        del self.contracts.live[contract_id]
+        self.contracts.bury(contract)
 
     def label(self, contract_id: int, label: str | None, now_s: float) -> None:
         """Change the label. Raises Refused."""
@@ -343,7 +347,7 @@ class World:
                 down_micro_usd_per_gb=hardware.network.down_micro_usd_per_gb,
             ),
             created_us=now_us,
-            term_ends_s=hardware.term_ends_s,
+            term_ends_s=offer.machine.term_ends_s,
             instance_key=f"{self._names.getrandbits(256):064x}",
             jupyter_token=f"{self._names.getrandbits(256):064x}",
             label=order.label,

@@ -1,0 +1,135 @@
+"""Run the marketplace simulator: prints one line of JSON with its URL when it is ready, and stops on SIGTERM.
+
+python -m sandbox.marketplace --port 0 --seed 7 --boot-speed 30 --faults typical --credit 25 --api-key-file key.txt
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import re
+import secrets
+import shlex
+import shutil
+import signal
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sandbox.marketplace.faults import PRESETS, AnswerFault, Fate, Operation, Scripted
+from sandbox.marketplace.market import MarketOptions
+from sandbox.marketplace.processes import BootOptions
+from sandbox.marketplace.server import MarketplaceServer, ServerOptions
+from sandbox.marketplace.world import WorldOptions
+
+_SCRIPT = re.compile(r"(\w+):(\w+)@(\d+)")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Read the command line and serve until told to stop."""
+    args = _parser().parse_args(argv)
+    given = None if args.state_dir is None else Path(args.state_dir).resolve()
+    directory = Path(tempfile.mkdtemp(prefix="marketplace-")) if given is None else given
+    directory.mkdir(parents=True, exist_ok=True)
+    key_file = _key_file(args.api_key_file, directory)
+    options = ServerOptions(
+        api_key=_read_key(key_file),
+        world=_world(args),
+        seed=args.seed,
+        port=args.port,
+        clock_speed=args.clock_speed,
+        rate_limits=args.rate_limits,
+        boot=_boot(args, directory, temporary=given is None),
+    )
+    try:
+        asyncio.run(_serve(options, {"state_dir": str(directory), "api_key_file": str(key_file), "seed": args.seed}))
+    finally:
+        if given is None:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+async def _serve(options: ServerOptions, told: dict[str, object]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with MarketplaceServer(options) as server:
+        print(json.dumps({"url": server.url, "pid": os.getpid(), **told}), flush=True)
+        await stop.wait()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sandbox.marketplace", description="A simulated GPU marketplace on loopback.")
+    add = parser.add_argument
+    add("--port", type=int, default=0, help="port on 127.0.0.1; 0 picks a free one (default)")
+    add("--seed", type=int, default=0, help="seed of everything that is drawn")
+    add("--machines", type=int, default=300, help="machines on the market")
+    add("--credit", type=float, default=100.0, metavar="USD", help="the account's credit")
+    add("--api-key-file", metavar="FILE", help="file with the account's key; made in the state directory if not given")
+    add("--boot-speed", type=float, default=1.0, metavar="X", help="divides boot, stop and reboot times; money is not touched")
+    add("--clock-speed", type=float, default=1.0, metavar="X", help="the world's clock, and so money, runs X times as fast")
+    add("--faults", choices=list(PRESETS), default="none", help="what goes wrong by chance")
+    add("--script", action="append", default=[], metavar="OPERATION:FAULT@N", help="let the N-th call of OPERATION meet FAULT")
+    add("--rate-limits", action="store_true", help="enforce the documented intervals between calls")
+    add("--search-limit-max", type=int, metavar="N", help="no search answers more than N offers")
+    add("--rivals-per-hour", type=float, default=0.05, metavar="X", help="rentals by others, per machine and hour")
+    add("--boot-command", metavar="COMMAND", help="what an instance runs; {python} and {VARIABLE} are replaced")
+    add("--boot-env", action="append", default=[], metavar="K=V", help="environment of every instance, in addition")
+    add("--stop-grace", type=float, default=5.0, metavar="S", help="seconds between SIGTERM and SIGKILL")
+    add("--state-dir", metavar="DIR", help="instance directories and logs; temporary if not given")
+    return parser
+
+
+def _world(args: argparse.Namespace) -> WorldOptions:
+    return WorldOptions(
+        market=MarketOptions(machines=args.machines, rivals_per_machine_hour=args.rivals_per_hour),
+        faults=replace(PRESETS[args.faults], scripted=tuple(_script(text) for text in args.script)),
+        boot_speed=args.boot_speed,
+        credit_usd=args.credit,
+        search_limit_max=args.search_limit_max,
+    )
+
+
+def _script(text: str) -> Scripted:
+    match = _SCRIPT.fullmatch(text)
+    if match is None:
+        raise SystemExit(f"--script {text!r}: expected OPERATION:FAULT@N, such as create:server_error_after@3")
+    fault = Fate(match[2]) if match[2] in [*Fate] else AnswerFault(match[2])
+    return Scripted(operation=Operation(match[1]), call=int(match[3]), fault=fault)
+
+
+def _boot(args: argparse.Namespace, directory: Path, *, temporary: bool) -> BootOptions | None:
+    if not args.boot_command:
+        return None
+    pairs = [text.partition("=") for text in args.boot_env]
+    if not all(name and equals for name, equals, _ in pairs):
+        raise SystemExit("--boot-env expects NAME=value")
+    return BootOptions(
+        command=tuple(shlex.split(args.boot_command)),
+        directory=directory,
+        extra_env={name: value for name, _, value in pairs},
+        stop_grace_s=args.stop_grace,
+        temporary=temporary,
+    )
+
+
+def _key_file(given: str | None, directory: Path) -> Path:
+    if given is not None:
+        return Path(given).resolve()
+    path = directory / "api-key"
+    path.touch(mode=0o600)
+    path.write_text(secrets.token_hex(32))
+    return path
+
+
+def _read_key(path: Path) -> str:
+    key = path.read_text().strip()
+    if not key:
+        raise SystemExit(f"{path} is empty: an account needs a key")
+    return key
+
+
+if __name__ == "__main__":
+    main()

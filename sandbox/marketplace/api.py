@@ -1,0 +1,262 @@
+"""The API without a socket: a request in, a reply out.
+
+`Api.handle` is everything the marketplace does with one HTTP request, in this order: find the route, authenticate, parse, count
+the call and see what fault it meets, check the rate, act, and perhaps lose the answer. It is pure like the world below it, so a
+simulation can drive a client against it through a fake transport, and a socket server only moves bytes.
+
+Keys: the account's key may do everything; each instance's own key may show, start, stop and destroy that instance. A key is taken
+from `Authorization: Bearer`, else the query's `api_key`, else the body's.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from sandbox.marketplace.errors import Refused, bad_key, bad_query, bad_request, not_found
+from sandbox.marketplace.faults import AnswerFault, Drawn, Operation
+from sandbox.marketplace.templates import Templates
+from sandbox.marketplace.world import World
+
+BODY_BYTES_MAX: Final = 256 * 1024
+JSON_TYPE: Final = "application/json"
+TEXT_TYPE: Final = "text/plain"
+SERVER_ERRORS: Final = (500, 502, 503, 504)
+LOG_RESULTS_MAX: Final = 256
+_LOST_BEFORE: Final = frozenset({AnswerFault.RATE_LIMITED, AnswerFault.SERVER_ERROR_BEFORE, AnswerFault.DROPPED_BEFORE})
+_LOST_AFTER: Final = frozenset({AnswerFault.SERVER_ERROR_AFTER, AnswerFault.DROPPED_AFTER})
+_ID_CHARS_MAX: Final = 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request. `query` holds the first value of each name; `host` is where the caller reached us (`127.0.0.1:8000`)."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    authorization: str | None = None
+    body: bytes = field(default=b"", repr=False)
+    host: str = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One HTTP reply; `dropped` means the connection is cut instead of answering."""
+
+    status: int = 200
+    body: bytes = field(default=b"", repr=False)
+    content_type: str = JSON_TYPE
+    dropped: bool = False
+
+
+class Processes(Protocol):
+    """What the API asks about the processes behind instances."""
+
+    def log_tail(self, contract_id: int, lines: int) -> str:
+        """Return the last lines that the instance's process wrote; empty if it never ran."""
+
+    def pid(self, contract_id: int) -> int | None:
+        """Return the process id, None if none runs."""
+
+
+class NoProcesses:
+    """A world of bookkeeping only."""
+
+    def log_tail(self, contract_id: int, lines: int) -> str:  # noqa: ARG002 - the port's signature
+        """Return nothing."""
+        return ""
+
+    def pid(self, contract_id: int) -> int | None:  # noqa: ARG002 - the port's signature
+        """Return None."""
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """An authenticated, parsed request, as handlers see it. `ids` are the numbers in the path."""
+
+    api: Api
+    request: Request
+    ids: tuple[int, ...]
+    body: Mapping[str, object]
+    drawn: Drawn
+    now_s: float
+
+    @property
+    def world(self) -> World:
+        """The marketplace."""
+        return self.api.world
+
+    def query_json(self, name: str, default: object) -> object:
+        """Return a query parameter, JSON-decoded. Raises Refused (400)."""
+        text = self.request.query.get(name)
+        if text is None:
+            return default
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as exc:
+            raise bad_query(f"Error in query parameters: {name} is not JSON") from exc
+
+
+Handler = Callable[[Call], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """What one method on one path does. `interval_s` is the documented least time between two calls of one caller.
+
+    `operation` is how faults count it, a function where that depends on the body, None for what faults never meet. `open` needs
+    no key; `instance_key` lets an instance's own key in.
+    """
+
+    handler: Handler
+    operation: Operation | Callable[[Mapping[str, object]], Operation] | None
+    interval_s: float = 0.0
+    open: bool = False
+    instance_key: bool = False
+
+
+Routes = Mapping[tuple[str, str], Route]
+
+
+@dataclass(slots=True, kw_only=True)
+class Api:
+    """The marketplace's face. `rate_limits` enforces the documented intervals, on the world's clock."""
+
+    world: World
+    api_key: str = field(repr=False)
+    routes: Routes
+    processes: Processes = field(default_factory=NoProcesses)
+    rate_limits: bool = False
+    templates: Templates = field(default_factory=Templates)
+    logs: dict[str, str] = field(default_factory=dict, repr=False)
+    _last_call_s: dict[tuple[str, str, str], float] = field(default_factory=dict, repr=False)
+
+    def handle(self, request: Request, *, now_s: float) -> Reply:
+        """Answer one request at world time `now_s`."""
+        try:
+            return self._answer(request, now_s)
+        except Refused as refused:
+            return _json(refused.wire(), status=refused.status)
+
+    def _answer(self, request: Request, now_s: float) -> Reply:
+        pattern, ids = split_path(request.path)
+        route = self.routes.get((request.method, pattern))
+        if route is None:
+            raise not_found(request.path)
+        key, body = self._authenticate(request, route, ids)
+        call = Call(api=self, request=request, ids=ids, body=body, drawn=self._draw(route, body), now_s=now_s)
+        if call.drawn.answer in _LOST_BEFORE:
+            return self._lost(call.drawn.answer, route)
+        if self.rate_limits and self._too_soon((request.method, pattern, key), route, now_s):
+            return _too_frequent(route.interval_s)
+        if call.drawn.answer in _LOST_AFTER:
+            return self._act_and_lose(route, call)
+        return _reply(route.handler(call))
+
+    def _authenticate(self, request: Request, route: Route, ids: tuple[int, ...]) -> tuple[str, Mapping[str, object]]:
+        """Return the caller's key and the parsed body; the body is parsed first only if the key can be nowhere else."""
+        if route.open:
+            return "", _parse(request.body)
+        key = _bearer(request.authorization) or request.query.get("api_key")
+        if key is not None:
+            self._check_key(key, route, ids)
+            return key, _parse(request.body)
+        body = _parse(request.body)
+        key = str(body.get("api_key") or "")
+        self._check_key(key, route, ids)
+        return key, body
+
+    def _check_key(self, key: str, route: Route, ids: tuple[int, ...]) -> None:
+        if hmac.compare_digest(key.encode(), self.api_key.encode()):
+            return
+        contract = self.world.contracts.live.get(ids[0]) if route.instance_key and ids else None
+        if contract is None or not hmac.compare_digest(key.encode(), contract.instance_key.encode()):
+            raise bad_key()
+
+    def _draw(self, route: Route, body: Mapping[str, object]) -> Drawn:
+        if route.operation is None:
+            return Drawn()
+        return self.world.plan.begin(route.operation if isinstance(route.operation, Operation) else route.operation(body))
+
+    def _too_soon(self, caller: tuple[str, str, str], route: Route, now_s: float) -> bool:
+        last_s = self._last_call_s.get(caller)
+        if last_s is not None and now_s - last_s < route.interval_s:
+            return True
+        self._last_call_s[caller] = now_s
+        return False
+
+    def _act_and_lose(self, route: Route, call: Call) -> Reply:
+        try:
+            route.handler(call)
+        except Refused:
+            # Nothing happened, and nobody will be told that either.
+            return self._lost(call.drawn.answer, route)
+        return self._lost(call.drawn.answer, route)
+
+    def _lost(self, fault: AnswerFault | None, route: Route) -> Reply:
+        match fault:
+            case AnswerFault.RATE_LIMITED:
+                return _too_frequent(route.interval_s)
+            case AnswerFault.DROPPED_BEFORE | AnswerFault.DROPPED_AFTER:
+                return Reply(dropped=True)
+            case _:
+                status = self.world.plan.rng.choice(SERVER_ERRORS)
+                return Reply(status=status, body=f"<html>{status} Server Error</html>".encode(), content_type="text/html")
+
+
+def split_path(path: str) -> tuple[str, tuple[int, ...]]:
+    """Return the route's pattern and the numbers in it: `/api/v0/asks/12/` is `v0/asks/#` and 12. Final slashes do not matter."""
+    ids: list[int] = []
+    words: list[str] = []
+    for word in path.strip("/").removeprefix("api/").split("/"):
+        number = word.isascii() and word.isdigit() and len(word) <= _ID_CHARS_MAX
+        if number:
+            ids.append(int(word))
+        words.append("#" if number else word)
+    # Only fetched logs are addressed by a name of their own.
+    pattern = f"{words[0]}/*" if len(words) == 2 and words[0] == "instance_logs" else "/".join(words)
+    return pattern, tuple(ids)
+
+
+def encode(payload: object) -> bytes:
+    """Return compact JSON."""
+    return json.dumps(payload, separators=(",", ":")).encode()
+
+
+def _parse(body: bytes) -> Mapping[str, object]:
+    if len(body) > BODY_BYTES_MAX:
+        raise bad_request(f"error 400: a body has at most {BODY_BYTES_MAX} bytes")
+    if not body.strip():
+        return {}
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError) as exc:
+        raise bad_request("Invalid json body") from exc
+    if not isinstance(parsed, dict):
+        raise bad_request("Invalid json body")
+    return parsed
+
+
+def _bearer(authorization: str | None) -> str | None:
+    scheme, _, key = (authorization or "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" and key.strip() else None
+
+
+def _reply(payload: object) -> Reply:
+    if isinstance(payload, Reply):
+        return payload
+    return Reply(body=payload) if isinstance(payload, bytes) else _json(payload)
+
+
+def _json(payload: object, *, status: int = 200) -> Reply:
+    return Reply(status=status, body=encode(payload))
+
+
+def _too_frequent(interval_s: float) -> Reply:
+    text = "API requests too frequent" + (f": endpoint threshold={interval_s:g}" if interval_s else "")
+    return Reply(status=429, body=text.encode(), content_type=TEXT_TYPE)
