@@ -44,7 +44,7 @@ class FakeControlPlane:
         self.url = ""
         self.assigned_load = 0.0
         self._numbers = itertools.count(1)
-        self._rng = random.Random(7)
+        self._rng = random.Random(7)  # noqa: S311 - a fixed seed for a test
 
     @property
     def last(self) -> WorkerReport:
@@ -116,4 +116,3 @@ class FakeControlPlane:
         if self.status == 200:
             self.deleted += [row["request_idx"] for row in rows]
         return web.json_response({"ok": True, "deleted": len(rows)}, status=self.status)
-

@@ -50,14 +50,11 @@ class KeyRing:
 
     async def find(self, key_id: str) -> VerifyKey | None:
         """Return a key, asking the control plane again for one not known, but not more often than REFETCH_GAP_S."""
-        if key_id not in self._keys and self._may_fetch():
+        if key_id not in self._keys:
             async with self._fetching:
-                if key_id not in self._keys and self._may_fetch():
+                if key_id not in self._keys and self._monotonic() - self._fetched_s >= REFETCH_GAP_S:
                     await self._refresh()
         return self._keys.get(key_id)
-
-    def _may_fetch(self) -> bool:
-        return self._fetching.locked() or self._monotonic() - self._fetched_s >= REFETCH_GAP_S
 
     async def _refresh(self) -> bool:
         try:
