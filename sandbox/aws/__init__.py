@@ -1,7 +1,8 @@
 """The AWS half of the sandbox: the Pulumi program, deployed into an emulator on this machine.
 
-    with Emulator(interpreter=Path(".venvs/emulator/bin/python")) as emulator:
-        deployment = deploy(program, settings, emulator=emulator)
+    settings = read_settings(root, "sandbox", secrets={"marketplaceApiKey": key})
+    with Emulator(EmulatorSettings(region=settings.config["aws:region"])) as emulator:
+        deployment = deploy(program, settings, cloud=emulator)
         print(deployment.outputs["route_url"].value)
         deployment.destroy(unprotect=True)
 

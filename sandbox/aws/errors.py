@@ -6,8 +6,8 @@ SandboxFault
 ├── SettingsInvalid       correct Pulumi.yaml or the stack file
 ├── UnsupportedResource   take the resource or input out of the program, or teach it to the sandbox
 ├── InvalidInputs         correct the program: the real provider would refuse these inputs too
-├── StackRefused          change the stack: a policy forbids it; nothing was created by the preview
-├── DeploymentFailed      look at `resource`; destroy what `partial` holds
+├── StackRefused          change the stack: a policy forbids it, and nothing was created
+├── DeploymentFailed      the message names the resource; destroy what `partial` holds
 ├── ResourceProtected     destroy with `unprotect=True` if that is really meant
 └── DestroyStopped        remove the cause and call `destroy` again: it goes on where it stopped
 """

@@ -17,6 +17,7 @@ import pytest
 from sandbox.aws.emulator import Emulator, EmulatorSettings
 from sandbox.aws.errors import EmulatorFailed, PortTaken
 from tests.sandbox.aws.bare_function import invoke, make_function
+from tests.waiting import until
 
 DEADLINE_S = 20.0
 
@@ -36,12 +37,13 @@ def start_busy_function(emulator: Emulator) -> psutil.Process:
     """Start a function that runs for a minute; give its process once it runs."""
     name = make_function(emulator, "import threading; threading.Event().wait(60)")
     emulator.client("lambda").invoke(FunctionName=name, InvocationType="Event")
-    started = threading.Event()
-    for _ in range(int(DEADLINE_S / 0.02)):
-        if children := psutil.Process(emulator.pid).children():
-            return children[0]
-        started.wait(0.02)
-    raise AssertionError("the function never started")
+    children = until(psutil.Process(emulator.pid).children, deadline_s=DEADLINE_S, what="the function's process")
+    return children[0]
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Tell whether a process is gone, or only waits for its parent to notice."""
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
 def test_it_listens_on_loopback_and_on_one_port_alone(emulator: Emulator) -> None:
@@ -65,8 +67,7 @@ def test_stopping_leaves_no_process(own: Emulator) -> None:
 
     own.stop()
 
-    _, alive = psutil.wait_procs(processes, timeout=DEADLINE_S)
-    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
+    assert until(lambda: all(has_ended(process) for process in processes))
 
 
 def test_stopping_leaves_no_file(own: Emulator) -> None:
@@ -91,8 +92,7 @@ def test_functions_do_not_outlive_a_killed_emulator(own: Emulator) -> None:
 
     own.stop()
 
-    psutil.wait_procs([function], timeout=DEADLINE_S)
-    assert not function.is_running() or function.status() == psutil.STATUS_ZOMBIE
+    assert until(lambda: has_ended(function))
 
 
 def test_death_is_told_with_its_cause() -> None:
@@ -105,7 +105,7 @@ def test_death_is_told_with_its_cause() -> None:
 
     with Emulator(EmulatorSettings(), on_death=on_death) as dying:
         os.kill(dying.pid, signal.SIGKILL)
-        told.wait(DEADLINE_S)
+        assert told.wait(DEADLINE_S)
 
     assert [message.splitlines()[0] for message in messages] == ["the AWS emulator ended by signal SIGKILL; the end of its log:"]
 
@@ -153,13 +153,16 @@ def orphan() -> tuple[int, Path]:
     return int(pid), Path(folder)
 
 
-def test_it_ends_with_a_parent_that_was_killed_and_takes_its_files_along(orphan: tuple[int, Path]) -> None:
-    pid, folder = orphan
+def test_it_ends_with_a_parent_that_was_killed(orphan: tuple[int, Path]) -> None:
+    pid, _ = orphan
 
-    if psutil.pid_exists(pid):
-        psutil.wait_procs([psutil.Process(pid)], timeout=DEADLINE_S)
+    assert until(lambda: not psutil.pid_exists(pid) or has_ended(psutil.Process(pid)), deadline_s=DEADLINE_S)
 
-    assert not folder.exists()
+
+def test_it_takes_its_files_along_when_its_parent_was_killed(orphan: tuple[int, Path]) -> None:
+    _, folder = orphan
+
+    assert until(lambda: not folder.exists(), deadline_s=DEADLINE_S)
 
 
 def test_a_port_in_use_is_refused_by_number(emulator: Emulator) -> None:
