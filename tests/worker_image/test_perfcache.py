@@ -1,0 +1,54 @@
+"""A measurement is kept for a restart of the same worker, and for nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pyworker.perfcache import AGE_MAX_S, FILE_NAME, Kept, cache_key, keep, load_kept
+
+KEY = {"model_id": "words", "slots": 8}
+FOUND = Kept(perf=123.5, slots=8, flags=("imprecise",))
+
+
+def test_a_restart_finds_what_was_kept(tmp_path: Path) -> None:
+    keep(tmp_path, KEY, FOUND, now_s=1000)
+
+    assert load_kept(tmp_path, KEY, now_s=2000) == FOUND
+
+
+def test_another_model_is_measured_anew(tmp_path: Path) -> None:
+    keep(tmp_path, KEY, FOUND, now_s=1000)
+
+    assert load_kept(tmp_path, {**KEY, "model_id": "other"}, now_s=2000) is None
+
+
+@pytest.mark.parametrize("now_s", [1000 + AGE_MAX_S + 1, 999])
+def test_an_old_measurement_or_one_of_the_future_is_not_relied_on(tmp_path: Path, now_s: float) -> None:
+    keep(tmp_path, KEY, FOUND, now_s=1000)
+
+    assert load_kept(tmp_path, KEY, now_s=now_s) is None
+
+
+def test_a_measurement_of_a_bad_moment_is_not_kept(tmp_path: Path) -> None:
+    keep(tmp_path, KEY, Kept(perf=5, slots=8, flags=("throttling",)), now_s=1000)
+
+    assert load_kept(tmp_path, KEY, now_s=1001) is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"key":{},"perf":"fast","slots":1,"flags":[],"measured_at_s":0}'])
+def test_a_broken_file_means_to_measure(tmp_path: Path, text: str) -> None:
+    (tmp_path / FILE_NAME).write_text(text)
+
+    assert load_kept(tmp_path, KEY, now_s=0) is None
+
+
+def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
+    keep(tmp_path / "missing", KEY, FOUND, now_s=1000)
+
+    assert load_kept(tmp_path / "missing", KEY, now_s=1000) is None
+
+
+def test_the_key_names_the_gpus() -> None:
+    assert "gpus" in cache_key(KEY)
