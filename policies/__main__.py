@@ -21,10 +21,10 @@ from pulumi_policy import (
 from pulumi_policy.proxy import UnknownValueError
 
 # Pulumi runs this folder as a program; the package `policies` starts one level up.
-sys.path[0] = str(Path(__file__).resolve().parents[1])
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from policies.declared import Declared  # noqa: E402 - needs the path above
-from policies.rules import RESOURCE_RULES, STACK_RULES, ResourceRule, StackRule  # noqa: E402 - needs the path above
+from policies.declared import Declared
+from policies.rules import RESOURCE_RULES, STACK_RULES, ResourceRule, StackRule
 
 
 def plain(value: Any) -> Any:
