@@ -156,6 +156,7 @@ def _update(program: Program, settings: StackSettings, maker: Maker, admit: Admi
 
 def _run(program: Program, settings: StackSettings, monitor: SandboxMonitor, *, dry_run: bool) -> None:
     async def run() -> None:
+        asyncio.get_running_loop().set_exception_handler(_note_unawaited)
         configure(
             Settings(
                 project=settings.project,
@@ -171,6 +172,11 @@ def _run(program: Program, settings: StackSettings, monitor: SandboxMonitor, *, 
         await run_in_stack(program)
 
     contextvars.Context().run(asyncio.run, run())
+
+
+def _note_unawaited(_loop: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
+    """Keep quiet: a resource that fails also fails every output built from it, which nobody awaits any more."""
+    _log.debug("%s: %s", context.get("message"), context.get("exception"))
 
 
 def _gate(check: Check, judged: frozenset[str]) -> Admit:
