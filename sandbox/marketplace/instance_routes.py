@@ -38,7 +38,7 @@ STORED: Final[Mapping[str, Kind]] = {
     "intended_status": Kind.TEXT,
     "cur_state": Kind.TEXT,
     "next_state": Kind.TEXT,
-    "gpu_name": Kind.TEXT,
+    "gpu_name": Kind.NAME,
     "verification": Kind.TEXT,
     "geolocation": Kind.TEXT,
     "image_uuid": Kind.TEXT,

@@ -98,7 +98,7 @@ class _Meter:
 
     def settle(self, now_us: int) -> None:
         elapsed_us = now_us - self.since_us
-        assert elapsed_us >= 0, "a meter cannot run backwards"  # noqa: S101 - a bug here, never a caller's fault
+        assert elapsed_us >= 0, "a meter cannot run backwards"
         self.gpu_grains += self.gpu_grains_per_us * elapsed_us
         self.storage_grains += self.storage_grains_per_us * elapsed_us
         self.since_us = now_us
@@ -127,7 +127,7 @@ class Ledger:
 
     def open(self, contract_id: int, tariff: Tariff, now_us: int) -> None:
         """Begin a contract: nothing is charged until `charge` says so."""
-        assert contract_id not in self._meters, "a contract is opened once"  # noqa: S101 - as above
+        assert contract_id not in self._meters, "a contract is opened once"
         self._meters[contract_id] = _Meter(tariff=tariff, since_us=now_us)
 
     def charge(self, contract_id: int, now_us: int, *, gpu: bool, storage: bool) -> None:

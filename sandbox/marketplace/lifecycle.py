@@ -149,8 +149,8 @@ def following_phase(phase: Phase, event: Event) -> Phase:
 
 def shown_status(phase: Phase, link: Link, *, container_made: bool) -> str | None:
     """Return `actual_status`: what the host's heartbeat last said, or that there is none."""
-    if phase is Phase.PROVISIONING:
-        return None
+    if link in LINK_STATUS:
+        return LINK_STATUS[link]
     if phase in {Phase.STOPPED, Phase.QUEUED} and not container_made:
         return "stopped"
-    return LINK_STATUS.get(link, VIEWS[phase].actual)
+    return VIEWS[phase].actual

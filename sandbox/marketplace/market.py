@@ -57,8 +57,9 @@ COUNTRIES: Final = {
     "IS": 31, "NL": 24, "CZ": 23, "RO": 23, "BG": 20, "AE": 17, "HK": 17, "NZ": 17, "AU": 15, "DE": 15, "VN": 9, "BR": 4,
 }  # fmt: skip
 PLACES: Final = {
-    "US": "Texas", "CA": "Quebec", "NO": "Norway", "SE": "Sweden", "JP": "Japan", "CN": "China", "GB": "United Kingdom", "ES": "Spain",
-    "FR": "France", "KR": "South Korea", "TW": "Taiwan", "PL": "Poland", "IS": "Iceland", "NL": "Netherlands", "CZ": "Czechia",
+    "US": "Texas", "CA": "Quebec", "NO": "Norway", "SE": "Sweden", "JP": "Japan", "CN": "China", "GB": "United Kingdom",
+    "ES": "Spain", "FR": "France", "KR": "South Korea", "TW": "Taiwan", "PL": "Poland", "IS": "Iceland",
+    "NL": "Netherlands", "CZ": "Czechia",
     "RO": "Romania", "BG": "Bulgaria", "AE": "United Arab Emirates", "HK": "Hong Kong", "NZ": "New Zealand", "AU": "Australia",
     "DE": "Germany", "VN": "Vietnam", "BR": "Brazil",
 }  # fmt: skip

@@ -31,6 +31,8 @@ class Kind(Enum):
     NUMBER = auto()
     FLAG = auto()
     TEXT = auto()
+    # Written `RTX 4090` and `RTX_4090`: underscores are blanks.
+    NAME = auto()
 
 
 Test = Callable[[Row], bool]
@@ -41,7 +43,7 @@ _FLAGS: Final = frozenset(
     {"rentable", "rented", "external", "static_ip", "is_bid", "gpu_display_active", "vms_enabled", "is_vm_deverified", "verified"}
     | {"datacenter"},
 )
-_TEXTS: Final = frozenset(
+_NAMES: Final = frozenset(
     {"gpu_name", "cpu_name", "cpu_arch", "gpu_arch", "mobo_name", "os_version", "disk_name", "driver_version", "geolocation"}
     | {"verification", "hostname", "logo", "webpage", "public_ipaddr", "resource_type", "time_remaining", "time_remaining_isbid"},
 )
@@ -73,7 +75,7 @@ _NUMBERS: Final = frozenset(
 OFFER_COLUMNS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(_NUMBERS, Kind.NUMBER),
     **dict.fromkeys(_FLAGS, Kind.FLAG),
-    **dict.fromkeys(_TEXTS, Kind.TEXT),
+    **dict.fromkeys(_NAMES, Kind.NAME),
 }
 ALIASES: Final = {
     "dphtotal": "dph_total",
@@ -231,6 +233,8 @@ def _typed(kind: Kind, read: Read) -> Read:
         case Kind.FLAG:
             return lambda row: bool(read(row))
         case Kind.TEXT:
+            return read
+        case Kind.NAME:
             return lambda row: None if (value := read(row)) is None else _plain(value)
 
 
@@ -241,11 +245,12 @@ def _coerce(value: object, kind: Kind) -> object:
         case Kind.FLAG:
             return _flag(value)
         case Kind.TEXT:
+            return None if value is None else str(value)
+        case Kind.NAME:
             return None if value is None else _plain(str(value))
 
 
 def _plain(text: str) -> str:
-    """Names are written `RTX 4090` and `RTX_4090`; both mean the same."""
     return text.replace("_", " ").strip()
 
 
