@@ -68,6 +68,13 @@ def test_the_same_content_makes_the_same_bytes(tmp_path: Path) -> None:
     assert (first.name, first.read_bytes()) == (second.name, second.read_bytes())
 
 
+def test_the_bytes_do_not_depend_on_when_they_were_made(small: Path) -> None:
+    with zipfile.ZipFile(package_functions("local", root=small)) as archive:
+        times = {entry.date_time for entry in archive.infolist()}
+
+    assert times == {(1980, 1, 1, 0, 0, 0)}
+
+
 def test_unchanged_code_is_not_packed_again(small: Path) -> None:
     first = package_functions("local", root=small).stat().st_ino
 

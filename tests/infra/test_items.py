@@ -69,6 +69,13 @@ def test_every_parameter_of_an_autogroup_arrives() -> None:
     assert group == Autogroup(name="fast", **plain, env={"MODEL_ID": "m", "BACKEND": "tgi"})
 
 
+def test_an_item_holds_the_models_fields_and_no_others(stack: RecordedStack) -> None:
+    group, of_group = (set(json.loads(stack.item(name)["spec"]["S"])) for name in ("group-llm", "autogroup-llm.fast"))
+
+    assert group == {field.name for field in dataclasses.fields(EndpointGroup)}
+    assert of_group == {field.name for field in dataclasses.fields(Autogroup)}
+
+
 def test_a_template_in_place_of_an_image_arrives(stack: RecordedStack) -> None:
     group = decode_autogroup(stack.item("autogroup-llm.cheap"))
 
