@@ -46,7 +46,8 @@ def verify_worker_token(secret: bytes, token: str, *, stack: str) -> WorkerIdent
     if len(parts) != 4 or parts[0] != TOKEN_VERSION:
         raise InvalidWorkerToken
     identity = WorkerIdentity(endpoint=_decode_text(parts[1]), worker_id=parts[2])
-    if not hmac.compare_digest(_encode(_mac(secret, stack=stack, identity=identity)).encode(), parts[3].encode()):
+    # The whole token is compared, not the MAC alone: base64 has several texts for one value, a token has one.
+    if not hmac.compare_digest(mint_worker_token(secret, stack=stack, identity=identity).encode(), token.encode()):
         raise InvalidWorkerToken
     return identity
 
