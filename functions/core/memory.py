@@ -27,9 +27,9 @@ BREAKER_HALT_S: Final = 900.0
 REFUSAL_HALT_S: Final = 300.0
 THROTTLE_HALT_S_MIN: Final = 5.0
 AVOID_S: Final[Mapping[Fault, float]] = {
-    Fault.BOOT: 6 * 3600.0,
-    Fault.SERVICE: 3600.0,
-    Fault.MISMATCH: 6 * 3600.0,
+    Fault.BOOT: 3600.0,
+    Fault.SERVICE: 1800.0,
+    Fault.MISMATCH: 3600.0,
     Fault.TAKEN: 600.0,
 }
 AVOIDED_MAX: Final = 200

@@ -1,0 +1,83 @@
+"""The simulated marketplace behind the real adapter, without a socket: an HTTP session whose other end is `sandbox.marketplace`.
+
+`WorldSession` is a `requests.Session` whose `request` hands the bytes to `Api.handle` at the clock's time and returns the reply as
+requests would, a cut connection included. So a simulation drives the adapter that ships, its parsing and its errors.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import requests
+from urllib3 import HTTPResponse
+
+from functions.adapters.vast import VastMarketplace
+from functions.adapters.vast_http import VastHttp
+from functions.ports import Clock
+from sandbox.marketplace.api import Api, Reply, Request
+from sandbox.marketplace.market import MarketOptions
+from sandbox.marketplace.routes import ROUTES
+from sandbox.marketplace.world import World, WorldOptions
+
+API_KEY: Final = "account-key"
+BASE_URL: Final = "http://marketplace.test"
+QUIET_MARKET: Final = MarketOptions(machines=30, rivals_per_machine_hour=0.0, reprices_per_machine_hour=0.0)
+
+
+class WorldSession(requests.Session):
+    """A session whose only peer is one simulated marketplace. `on_call` is told each request before it is answered, and after."""
+
+    def __init__(self, api: Api, clock: Clock, *, on_call: Callable[[Request, Reply | None], None] | None = None) -> None:
+        super().__init__()
+        self._api = api
+        self._clock = clock
+        self._on_call = on_call or (lambda _request, _reply: None)
+
+    def request(self, method: str | bytes, url: str | bytes, **options: Any) -> requests.Response:
+        """Answer one request from the world. Raises ConnectionError when the world cuts the connection."""
+        asked = _asked(str(method), str(url), options)
+        self._on_call(asked, None)
+        reply = self._api.handle(asked, now_s=self._clock.now_s())
+        self._on_call(asked, reply)
+        if reply.dropped:
+            raise requests.ConnectionError("connection cut")
+        return _response(reply)
+
+
+def make_world(*, now_s: float, seed: int = 1, options: WorldOptions | None = None) -> World:
+    """Return a marketplace of 30 machines that nobody else rents, without faults unless `options` say otherwise."""
+    return World(options or WorldOptions(market=QUIET_MARKET, credit_usd=1_000.0), rng=random.Random(seed), now_s=now_s)
+
+
+def make_api(world: World, *, rate_limits: bool = False) -> Api:
+    """Return the API of a world."""
+    return Api(world=world, api_key=API_KEY, routes=ROUTES, rate_limits=rate_limits)
+
+
+def marketplace_over(session: requests.Session, clock: Clock, *, base_url: str = BASE_URL) -> VastMarketplace:
+    """Return the adapter that ships, talking through this session."""
+    return VastMarketplace(VastHttp(base_url, api_key=lambda: API_KEY, clock=clock, session=session), clock=clock)
+
+
+def _asked(method: str, url: str, options: Mapping[str, Any]) -> Request:
+    body = options.get("json")
+    headers = options.get("headers") or {}
+    return Request(
+        method=method,
+        path=url.removeprefix(BASE_URL),
+        query=options.get("params") or {},
+        authorization=headers.get("Authorization"),
+        body=b"" if body is None else json.dumps(body).encode(),
+    )
+
+
+def _response(reply: Reply) -> requests.Response:
+    response = requests.Response()
+    response.status_code = reply.status
+    response.headers["Content-Type"] = reply.content_type
+    response.raw = HTTPResponse(io.BytesIO(reply.body), preload_content=False)
+    return response

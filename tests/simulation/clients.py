@@ -1,0 +1,75 @@
+"""Clients: they ask the real router, poll while they wait, use their ticket or not, and come back when a worker failed them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from functions.core.model import ApiKey
+from functions.route.caches import RouteCaches
+from functions.route.call import RouteCall, Waiting
+from functions.route.service import RoutePorts, route
+from protocol.problem import RequestRefused
+from protocol.ticket import Ticket
+from tests.simulation.clock import SimulatedClock
+
+PATIENCE_S: Final = 400.0
+POLL_S: Final = 5.0
+
+
+@dataclass(slots=True)
+class Clients:
+    """Everybody who asks one group. `deliver` hands a ticket to its worker and tells whether it was taken."""
+
+    endpoint: str
+    key: ApiKey
+    ports: RoutePorts
+    clock: SimulatedClock
+    rng: random.Random
+    deliver: Callable[[Ticket], bool]
+    rate_per_s: float = 0.0
+    abandoned: float = 0.0  # share of tickets that are never used
+    caches: RouteCaches = field(default_factory=RouteCaches)
+    served: int = 0
+    waiting: dict[int, float] = field(default_factory=dict)  # by number: since when
+
+    def begin(self) -> None:
+        """Ask for ever, at the present rate."""
+        if self.rate_per_s > 0:
+            self._ask(RouteCall(endpoint=self.endpoint, cost=round(self.rng.uniform(50.0, 400.0), 3)), self.clock.now_s())
+        gap_s = self.rng.expovariate(self.rate_per_s) if self.rate_per_s > 0 else 10.0
+        self.clock.after(min(gap_s, 60.0), self.begin)
+
+    def longest_wait_s(self) -> float:
+        """Return for how long the oldest unanswered request has waited."""
+        return max((self.clock.now_s() - since_s for since_s in self.waiting.values()), default=0.0)
+
+    def _ask(self, call: RouteCall, since_s: float) -> None:
+        try:
+            answer = route(call, key=self.key, ports=self.ports, caches=self.caches)
+        except RequestRefused:
+            self.waiting.pop(call.request_idx, None)
+            return
+        if isinstance(answer, Waiting):
+            self.waiting[answer.request_idx] = since_s
+            again = RouteCall(endpoint=self.endpoint, cost=call.cost, request_idx=answer.request_idx)
+            self.clock.after(POLL_S, lambda: self._poll(again, since_s))
+            return
+        self.waiting.pop(answer.ticket.request_idx, None)
+        if self.rng.random() >= self.abandoned:
+            self.clock.after(self.rng.uniform(0.05, 3.0), lambda: self._use(answer.ticket, since_s))
+
+    def _poll(self, call: RouteCall, since_s: float) -> None:
+        if self.clock.now_s() - since_s > PATIENCE_S:
+            self.waiting.pop(call.request_idx, None)
+            return
+        self._ask(call, since_s)
+
+    def _use(self, ticket: Ticket, since_s: float) -> None:
+        if self.deliver(ticket):
+            self.served += 1
+            return
+        again = RouteCall(endpoint=self.endpoint, cost=ticket.cost, request_idx=ticket.request_idx)
+        self.clock.after(1.0, lambda: self._ask(again, since_s))
