@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 import time
@@ -18,7 +17,6 @@ from sandbox.inference.options import Options, read_options
 from sandbox.inference.server import InferenceServer
 
 HOST: Final = "127.0.0.1"
-PARENT_LOOK_S: Final = 0.5
 LOAD_STEPS: Final = 4
 
 
@@ -38,7 +36,8 @@ async def main(options: Options, journal: Journal) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     watches: set[asyncio.Task[Any]] = {asyncio.create_task(stop.wait()), asyncio.create_task(_live(server, options, journal))}
     if options.exit_with_parent:
-        watches.add(asyncio.create_task(_orphaned(os.getppid())))
+        # The marketplace simulator may kill an instance's first process without a word; nothing may outlive it.
+        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
     try:
         done, _ = await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
         for watch in done:
@@ -84,12 +83,6 @@ def _crash_at_load(options: Options, journal: Journal) -> NoReturn:
     journal.launcher("Shutting down shards")
     journal.plain("Error: ShardCannotStart")
     raise Crashed
-
-
-async def _orphaned(parent: int) -> None:
-    # The marketplace simulator may kill an instance's first process without a word; nothing may outlive it.
-    while os.getppid() == parent:  # noqa: ASYNC110 - the kernel sets no event
-        await asyncio.sleep(PARENT_LOOK_S)
 
 
 def run() -> int:

@@ -92,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--crash-at-load", choices=CRASH_MODES, default="none", help="end half-way through the load")
     add("--crash-after-s", type=float, default=math.inf, help="end so long after ready")
     add("--stream-fault", type=_fault, default=None, help="error:N or cut:N, after N tokens of every stream")
-    add("--exit-with-parent", action="store_true", help="end when the process that started this one is gone")
+    add("--exit-with-parent", action="store_true", help="end when standard input breaks: whoever started this is gone")
     return parser
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import itertools
+import json
 import math
 import random
 import time
@@ -81,6 +82,15 @@ class FakeControlPlane:
         """Return a whole request for the worker: a fresh ticket and `payload`."""
         return {"auth_data": self.sign(self.ticket(cost=cost, **changed)), "payload": payload}
 
+    async def fetch_keys(self) -> bytes:
+        """Return the body of `/pubkey/`."""
+        self.key_fetches += 1
+        keys = [
+            {"key_id": key_id, "algorithm": "Ed25519", "public_key": base64.b64encode(bytes(key.verify_key)).decode()}
+            for key_id, key in self.keys.items()
+        ]
+        return json.dumps({"keys": keys}).encode()
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[FakeControlPlane]:
         """Listen on a free port of loopback for the block."""
@@ -98,12 +108,7 @@ class FakeControlPlane:
             await runner.cleanup()
 
     async def _pubkey(self, _request: web.Request) -> web.Response:
-        self.key_fetches += 1
-        keys = [
-            {"key_id": key_id, "algorithm": "Ed25519", "public_key": base64.b64encode(bytes(key.verify_key)).decode()}
-            for key_id, key in self.keys.items()
-        ]
-        return web.json_response({"keys": keys})
+        return web.Response(body=await self.fetch_keys(), content_type="application/json")
 
     async def _worker_status(self, request: web.Request) -> web.Response:
         self.headers.append(request.headers.get("Authorization", ""))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,22 +13,13 @@ from nacl.signing import SigningKey
 
 from protocol.canonical import MalformedJson
 from protocol.ticket import TICKET_FIELDS, TicketRejected
-from pyworker.clock import RouterClock
 from pyworker.gate import Gate
 from pyworker.keys import KeyRing
 from pyworker.ledger import Ledger
+from tests.worker_image.clocks import aged_clock
 from tests.worker_image.control_plane import TTL_S, WORKER_ID, FakeControlPlane
 
 BODY_MAX = 10_000
-
-
-async def no_fetch() -> bytes:
-    return json.dumps(
-        {"keys": [{"key_id": "k1", "algorithm": "Ed25519", "public_key": base64.b64encode(bytes(KEY.verify_key)).decode()}]}
-    ).encode()
-
-
-KEY = FakeControlPlane().key
 
 
 class Door:
@@ -39,10 +28,8 @@ class Door:
     def __init__(self) -> None:
         self.control_plane = FakeControlPlane()
         self.ledger = Ledger()
-        clock = RouterClock()
-        now_s = clock.monotonic_s()
-        early = RouterClock(monotonic=_first(now_s - 3600, clock.monotonic_s), wall=lambda: time.time() - 3600)
-        self.gate = Gate(worker_id=WORKER_ID, keys=KeyRing(no_fetch), ledger=self.ledger, clock=early, body_bytes_max=BODY_MAX)
+        keys = KeyRing(self.control_plane.fetch_keys)
+        self.gate = Gate(worker_id=WORKER_ID, keys=keys, ledger=self.ledger, clock=aged_clock(), body_bytes_max=BODY_MAX)
 
     async def knock(self, body: Any) -> None:
         """Send a request."""
@@ -54,11 +41,6 @@ class Door:
             await self.knock(body)
         assert self.ledger.totals().received_load == 0
         return refused.value.reason
-
-
-def _first(first: float, rest: Callable[[], float]) -> Callable[[], float]:
-    values = [first]
-    return lambda: values.pop() if values else rest()
 
 
 async def test_a_good_ticket_opens_and_its_cost_is_counted() -> None:

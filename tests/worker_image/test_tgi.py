@@ -49,7 +49,7 @@ FATAL: Final = (
     launcher("Shard 0 crashed"),
     launcher("Webserver Crashed"),
     launcher("Download encountered an error: \nTraceback\nOSError: no such model"),
-    "2023-08-17T10:23:27.0Z ERROR shard-manager: text_generation_launcher: Shard process was signaled to shutdown with signal 9 rank=0",
+    "2023-08-17T10:23:27Z ERROR shard-manager: text_generation_launcher: Shard process was signaled to shutdown with signal 9",
     router("Failed to bind to 0.0.0.0:80: Address already in use"),
     "RuntimeError: Not enough memory to handle `max_total_tokens=4096`. You need to decrease `--max-total-tokens`",
 )

@@ -38,7 +38,8 @@ class ServerProcess:
         try:
             process = await asyncio.create_subprocess_exec(
                 *command,
-                stdin=asyncio.subprocess.DEVNULL,
+                # Never written to: it breaks when we are gone, however that happens, and a server that cares can see it.
+                stdin=asyncio.subprocess.PIPE,
                 stdout=descriptor,
                 stderr=descriptor,
                 env=dict(environment),

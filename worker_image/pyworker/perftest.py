@@ -122,8 +122,8 @@ class PerfTest:
         started_s = self._now_s()
         tally.running[id(trial)] = started_s
         try:
-            async for _ in self._upstream.attempt(trial):
-                tally.spread(trial.unit_load + trial.input_load, started_s, self._now_s())
+            async for count in self._upstream.attempt(trial):
+                tally.spread(count * trial.unit_load + trial.input_load, started_s, self._now_s())
         finally:
             del tally.running[id(trial)]
         tally.served(first_output_s=self._now_s() - started_s, step_s=None)
@@ -132,10 +132,9 @@ class PerfTest:
         started_s = self._now_s()
         first_s, units = 0.0, 0
         async for count in self._upstream.attempt(trial):
-            if count:
-                now_s = self._now_s()
-                tally.arrived(count * trial.unit_load + (0.0 if units else trial.input_load), now_s)
-                first_s, units = first_s or now_s, units + count
+            now_s = self._now_s()
+            tally.arrived(count * trial.unit_load + (0.0 if units else trial.input_load), now_s)
+            first_s, units = first_s or now_s, units + count
         step_s = (self._now_s() - first_s) / (units - 1) if units > 1 else None
         tally.served(first_output_s=(first_s or self._now_s()) - started_s, step_s=step_s)
 

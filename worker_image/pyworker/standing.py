@@ -87,7 +87,7 @@ class Standing:
             self.failed.set()
 
     def _enter(self, phase: Phase) -> None:
-        assert phase in NEXT[self.phase], f"{self.phase} -> {phase}"  # noqa: S101 - a bug, not an input
+        assert phase in NEXT[self.phase], f"{self.phase} -> {phase}"
         self.phase = phase
         self.on_change()
 

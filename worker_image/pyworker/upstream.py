@@ -90,14 +90,18 @@ class Upstream:
         return self.backend.capacity(info if isinstance(info, dict) else {})
 
     async def attempt(self, trial: Trial) -> AsyncIterator[int]:
-        """Send a trial; yield the units of output as they arrive. Raises UpstreamFailed for any reply but a whole good one."""
+        """Send a trial; yield how many units of output arrived, whenever some did.
+
+        Raises UpstreamFailed for any reply but a whole good one.
+        """
         reader = trial.route.reader()
         try:
             async with self._post(trial.route, trial.payload) as reply:
                 if reply.status != 200:
                     raise UpstreamFailed(f"{trial.route.path} answered {reply.status}: {await _excerpt(reply)}")
                 async for chunk in reply.content.iter_any():
-                    yield reader.feed(chunk)
+                    if units := reader.feed(chunk):
+                        yield units
         except (aiohttp.ClientError, OSError, TimeoutError) as exc:
             raise UpstreamFailed(f"{trial.route.path} broke off: {_told(exc)}") from exc
         if reader.error:
