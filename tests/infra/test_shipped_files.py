@@ -64,11 +64,12 @@ def test_what_the_example_shows_is_the_default_where_there_is_one() -> None:
 def test_the_sandbox_offers_two_kinds_of_machine_to_choose_from() -> None:
     autogroups = read("sandbox").endpoints["llm"].autogroups
 
-    assert {autogroup.search_params.split()[0] for autogroup in autogroups.values()} == {"gpu_name=RTX_3090", "gpu_name=RTX_4090"}
+    gpus = {term for autogroup in autogroups.values() for term in autogroup.search_params.split() if term.startswith("gpu_name=")}
+    assert len(gpus) == len(autogroups) == 2
 
 
-def test_the_sandbox_is_small() -> None:
+def test_the_sandbox_fits_on_one_machine() -> None:
     groups = read("sandbox").endpoints.values()
 
-    assert sum(group.max_workers for group in groups) <= 8
-    assert sum(group.max_hourly_cost_usd for group in groups) <= 5
+    assert max(group.max_workers for group in groups) <= 8
+    assert sum(group.max_hourly_cost_usd for group in groups) <= 10
