@@ -39,13 +39,30 @@ class MarketplaceSecret:
     secret_env: Mapping[str, Mapping[str, str]] = field(repr=False)
 
 
+def read_secret(arn: str) -> str:
+    """Return a secret's text as it is stored. Raises StoreUnavailable."""
+    try:
+        text: str = aws_client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
+    except (BotoCoreError, ClientError) as exc:
+        raise StoreUnavailable(f"secret {arn}: {type(exc).__name__}") from exc
+    return text
+
+
 class CachedSecret(Generic[_T]):
     """One secret, parsed. Calling it returns the value; raises StoreUnavailable and UnreadableItem."""
 
-    def __init__(self, arn: str, parse: Callable[[Mapping[str, Any]], _T], *, clock: Clock) -> None:
+    def __init__(
+        self,
+        arn: str,
+        parse: Callable[[Mapping[str, Any]], _T],
+        *,
+        clock: Clock,
+        read: Callable[[str], str] = read_secret,
+    ) -> None:
         self._arn = arn
         self._parse = parse
         self._clock = clock
+        self._read_text = read
         self._held: tuple[_T, float] | None = None
 
     def __call__(self) -> _T:
@@ -65,10 +82,7 @@ class CachedSecret(Generic[_T]):
             return self._held[0]
 
     def _read(self) -> _T:
-        try:
-            text = aws_client("secretsmanager").get_secret_value(SecretId=self._arn)["SecretString"]
-        except (BotoCoreError, ClientError) as exc:
-            raise StoreUnavailable(f"secret {self._arn}: {type(exc).__name__}") from exc
+        text = self._read_text(self._arn)
         try:
             return self._parse(json.loads(text))
         except (KeyError, TypeError, ValueError):
