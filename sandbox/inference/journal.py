@@ -48,8 +48,9 @@ class Journal:
 
 
 def rust_duration(seconds: float) -> str:
-    """Write a duration as Rust's Debug does: `1.195713965s`, `18.683ms`, `686.203µs`."""
-    for unit, size_s in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
-        if seconds >= size_s:
-            return f"{seconds / size_s:.9g}{unit}"
-    return f"{seconds / 1e-9:.0f}ns"
+    """Write a duration as Rust's Debug does: `1.195713965s`, `18.683ms`, `686.203µs`, to the nanosecond."""
+    nanoseconds = round(seconds * 1e9)
+    for unit, digits in (("s", 9), ("ms", 6), ("µs", 3)):
+        if nanoseconds >= 10**digits:
+            return f"{nanoseconds / 10**digits:.{digits}f}".rstrip("0").rstrip(".") + unit
+    return f"{nanoseconds}ns"
