@@ -1,0 +1,1 @@
+"""Headgate on one machine: an emulator of AWS, a simulated marketplace, real functions, real workers, and the demo."""
