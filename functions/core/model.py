@@ -143,11 +143,25 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignments:
-    """What routers have given to a worker: totals that only grow."""
+    """What routers have given to a worker: totals that only grow.
+
+    The last two are what was known when nothing was on its way to the worker (see `core.routing`): how much of the assigned
+    load was done with, and what the worker said that it had finished.
+    """
 
     assigned_load: float = 0.0
     reqnum: int = 0
     ticket_expires_at_s: float = 0.0  # of the newest ticket
+    settled_load: float = 0.0
+    settled_finished_load: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What a router notes with an assignment when nothing was on its way before it: see `Assignments`."""
+
+    settled_load: float
+    settled_finished_load: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,12 @@ that the worker finished and wrote off (its own to report). All three only grow 
 snapshot overstates the backlog and can only be too strict: what was finished since is not yet known, and what was
 assigned since is caught by the condition of the write (`assigned_load_max`).
 
+*Settling.* A ticket that its client never used, and everything that was given to an earlier run of the worker (a cold one that
+starts again counts from zero), stay in that difference until the worker can write them off, which takes until its next
+ticket has expired. But once every ticket has expired (and the skew of clocks has passed) before the worker's last report, nothing
+can be on its way, and what it holds is all there is. The router that assigns next notes how much was done with by then. Neither
+"finished plus written off" nor "settled plus finished since" is ever more than what is really done, so the larger counts.
+
 *Ceiling* is what a worker may queue: `max_queue_time` seconds of its measured performance. An idle worker takes one request
 whatever it costs, or a request dearer than the ceiling could never be served.
 
@@ -25,7 +31,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from functions.core.lifecycle import WorkerState
-from functions.core.model import Assignments, EndpointGroup, WaitingRequest, Worker
+from functions.core.model import Assignments, EndpointGroup, Settlement, WaitingRequest, Worker
 from protocol.report import Phase
 from protocol.ticket import CLOCK_SKEW_S
 
@@ -54,10 +60,18 @@ class Candidate:
 def backlog(worker: Worker) -> float:
     """Return the load that the worker still has before it, never negative."""
     said, given = worker.condition, worker.assignments
-    if given.ticket_expires_at_s + CLOCK_SKEW_S < said.reported_at_s:
-        # Every ticket has expired: nothing is on its way, and what the worker holds is all there is.
+    if _nothing_on_its_way(worker):
         return max(0.0, said.received_load - said.finished_load)
-    return max(0.0, given.assigned_load - said.finished_load - said.written_off_load)
+    done = max(said.finished_load + said.written_off_load, given.settled_load + said.finished_load - given.settled_finished_load)
+    return max(0.0, given.assigned_load - done)
+
+
+def settlement(worker: Worker) -> Settlement | None:
+    """Return what the next assignment should note; None if something is on its way, or the totals agree anyway."""
+    said, given = worker.condition, worker.assignments
+    if not _nothing_on_its_way(worker) or said.finished_load + said.written_off_load >= given.assigned_load:
+        return None
+    return Settlement(settled_load=given.assigned_load - backlog(worker), settled_finished_load=said.finished_load)
 
 
 def is_routable(worker: Worker, *, now_s: float) -> bool:
@@ -168,6 +182,10 @@ def ahead_of(request: WaitingRequest, waiting: Iterable[WaitingRequest]) -> list
     if not request.request_idx:
         return list(waiting)
     return [each for each in waiting if _order(each) < _order(request)]
+
+
+def _nothing_on_its_way(worker: Worker) -> bool:
+    return worker.assignments.ticket_expires_at_s + CLOCK_SKEW_S < worker.condition.reported_at_s
 
 
 def _order(request: WaitingRequest) -> tuple[float, int]:

@@ -164,7 +164,8 @@ def _scale(desk: _Desk) -> _Desk:
     room = desk.room()
     if room.exceeded:
         desk = desk.doing(mend(desk.fleet(), room)).saying(excess(desk.snapshot.group, room))
-    growth = grow(desk.snapshot, desk.fleet(), need, room)
+    # What was just learned (a machine to avoid, a breaker that tripped) already counts.
+    growth = grow(replace(desk.snapshot, state=desk.state), desk.fleet(), need, room)
     desk = _note_need(desk, need, growth).doing(growth.actions)
     removal = release(
         desk.fleet(),

@@ -37,9 +37,10 @@ class WorldSession(requests.Session):
         self._clock = clock
         self._on_call = on_call or (lambda _request, _reply: None)
 
-    def request(self, method: str | bytes, url: str | bytes, **options: Any) -> requests.Response:
+    def request(self, *words: Any, **options: Any) -> requests.Response:
         """Answer one request from the world. Raises ConnectionError when the world cuts the connection."""
-        asked = _asked(str(method), str(url), options)
+        method, url = words
+        asked = _asked(method, url, options)
         self._on_call(asked, None)
         reply = self._api.handle(asked, now_s=self._clock.now_s())
         self._on_call(asked, reply)

@@ -1,9 +1,9 @@
 """One hostile world: the real services over a table in memory and a simulated marketplace, with everything that may go wrong.
 
-The real scaler, router and report function run; the marketplace adapter is the one that ships. What goes wrong: lost answers before
-and after the effect, rate limits, 5xx, empty and lagging lists, table outages, a crash or a long pause before or after any port call
-of a scaler, late, duplicate and missing invocations, two scalers at once, late, lost and repeated reports, unused tickets, machines
-that never load, lie about their performance, fall silent, vanish and come back.
+The real scaler, router and report function run; the marketplace adapter is the one that ships. What goes wrong: lost answers
+before and after the effect, rate limits, 5xx, empty and lagging lists, table outages, a crash or a long pause before or after any
+port call of a scaler, late, duplicate and missing invocations, two scalers at once, late, lost and repeated reports, unused
+tickets, machines that never load, lie about their performance, fall silent, vanish and come back.
 
 `torment` lets it all happen and checks safety at every effect; `recover` turns the faults off and lets a working world follow.
 One seed gives one history.

@@ -1,7 +1,7 @@
 """Workers as processes of the simulated machines: they load, measure, report, serve and die as the world tells them.
 
-A worker reads its identity from the environment that it was born with, and reports through the real report service. Its requests are
-served one after another at its true performance; what it claims may differ (`lies`).
+A worker reads its identity from the environment that it was born with, and reports through the real report service. Its requests
+are served one after another at its true performance; what it claims may differ (`lies`).
 """
 
 from __future__ import annotations
