@@ -15,7 +15,8 @@ import shlex
 import shutil
 import signal
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,21 +32,29 @@ _SCRIPT = re.compile(r"(\w+):(\w+)@(\d+)")
 def main(argv: Sequence[str] | None = None) -> None:
     """Read the command line and serve until told to stop."""
     args = _parser().parse_args(argv)
-    given = None if args.state_dir is None else Path(args.state_dir).resolve()
-    directory = Path(tempfile.mkdtemp(prefix="marketplace-")) if given is None else given
-    directory.mkdir(parents=True, exist_ok=True)
-    key_file = _key_file(args.api_key_file, directory)
-    options = ServerOptions(
-        api_key=_read_key(key_file),
-        world=_world(args),
-        seed=args.seed,
-        port=args.port,
-        clock_speed=args.clock_speed,
-        rate_limits=args.rate_limits,
-        boot=_boot(args, directory, temporary=given is None),
-    )
-    try:
+    world = _world(args)
+    boot_env = _boot_env(args.boot_env)
+    with _directory(args.state_dir) as directory:
+        key_file = _key_file(args.api_key_file, directory)
+        options = ServerOptions(
+            api_key=_read_key(key_file),
+            world=world,
+            seed=args.seed,
+            port=args.port,
+            clock_speed=args.clock_speed,
+            rate_limits=args.rate_limits,
+            boot=_boot(args, directory, boot_env),
+        )
         asyncio.run(_serve(options, {"state_dir": str(directory), "api_key_file": str(key_file), "seed": args.seed}))
+
+
+@contextmanager
+def _directory(given: str | None) -> Iterator[Path]:
+    """Yield the directory that was given, or a temporary one that goes when the simulator goes."""
+    directory = Path(tempfile.mkdtemp(prefix="marketplace-")) if given is None else Path(given).resolve()
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        yield directory
     finally:
         if given is None:
             shutil.rmtree(directory, ignore_errors=True)
@@ -100,18 +109,22 @@ def _script(text: str) -> Scripted:
     return Scripted(operation=Operation(match[1]), call=int(match[3]), fault=fault)
 
 
-def _boot(args: argparse.Namespace, directory: Path, *, temporary: bool) -> BootOptions | None:
+def _boot_env(pairs: Sequence[str]) -> dict[str, str]:
+    split = [text.partition("=") for text in pairs]
+    if not all(name and equals for name, equals, _ in split):
+        raise SystemExit("--boot-env expects NAME=value")
+    return {name: value for name, _, value in split}
+
+
+def _boot(args: argparse.Namespace, directory: Path, extra_env: dict[str, str]) -> BootOptions | None:
     if not args.boot_command:
         return None
-    pairs = [text.partition("=") for text in args.boot_env]
-    if not all(name and equals for name, equals, _ in pairs):
-        raise SystemExit("--boot-env expects NAME=value")
     return BootOptions(
         command=tuple(shlex.split(args.boot_command)),
         directory=directory,
-        extra_env={name: value for name, _, value in pairs},
+        extra_env=extra_env,
         stop_grace_s=args.stop_grace,
-        temporary=temporary,
+        temporary=args.state_dir is None,
     )
 
 

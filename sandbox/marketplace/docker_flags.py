@@ -23,7 +23,7 @@ ENV_CHARS_MAX: Final = 32_768
 PORTS_MAX: Final = 64
 _PORT_MAX: Final = 65_535
 _IDENTITY_PORT_MAX: Final = 99_999
-_PORT_FLAG: Final = re.compile(r"-p\s+(?:[\d.]+:)?(?:\d{1,5}:)?(\d{1,5})(?:/(tcp|udp))?")
+_PORT_FLAG: Final = re.compile(r"-p\s+(?:\d{1,3}(?:\.\d{1,3}){3}:)?(?:\d{1,5}:)?(\d{1,5})(?:/(tcp|udp))?")
 _WITH_VALUE: Final = frozenset({"-e", "--env", "-p", "--publish", "-h", "--hostname", "-v", "--volume", "--network"})
 
 

@@ -6,7 +6,8 @@ a grace, then SIGKILL; the directory stays and a later start finds it again; des
 network is a group that is stopped (SIGSTOP) until it returns.
 
 Per instance everything happens in the order the world asked for it, one thing at a time; instances do not wait for each other.
-When a process ends, asked or not, `on_exit` is told, unless a newer boot of the same instance is under way.
+When a process ends, asked or not, `on_exit` is told its contract and which boot it was; `is_latest` says whether that still
+matters.
 
 Nothing outlives the simulator: see `warden`.
 """
@@ -23,6 +24,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final, assert_never
 
@@ -32,6 +34,9 @@ from sandbox.marketplace.environment import container_environment
 from sandbox.marketplace.instance import Contract
 
 LOG_TAIL_BYTES_MAX: Final = 1024 * 1024
+Work = Callable[[], Coroutine[object, object, None]]
+
+BOOT_VARIABLE: Final = "SIM_BOOT"
 SHUTDOWN_GRACE_S: Final = 3.0
 WARDEN_WAIT_S: Final = 10.0
 MINIMAL_PATH: Final = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
@@ -52,19 +57,28 @@ class BootOptions:
     temporary: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    """One boot's process. `mark` is in the environment of everything that this boot started, and of nothing else."""
+
+    process: asyncio.subprocess.Process
+    boot: int
+    mark: bytes
+
+
 @dataclass(slots=True)
 class _Seat:
-    """One instance's process and the tail of its queue of things to do."""
+    """One instance: how often it was booted, what runs, and the tail of its queue of things to do."""
 
     boots: int = 0
-    process: asyncio.subprocess.Process | None = None
+    running: _Running | None = None
     tail: asyncio.Task[None] | None = None
 
 
 class LocalProcesses:
     """All processes of one simulator. Use from one event loop; call `start` before and `close` after."""
 
-    def __init__(self, options: BootOptions, *, on_exit: Callable[[int], None]) -> None:
+    def __init__(self, options: BootOptions, *, on_exit: Callable[[int, int], None]) -> None:
         self._options = options
         self._on_exit = on_exit
         self._token = secrets.token_hex(16)
@@ -91,17 +105,18 @@ class LocalProcesses:
         match effect:
             case Boot():
                 seat.boots += 1
-                self._queue(seat, self._boot(contract.contract_id, self._environment(contract), seat))
+                environment = self._environment(contract, seat.boots)
+                self._queue(seat, partial(self._boot, contract.contract_id, seat, seat.boots, environment))
             case Halt():
-                self._queue(seat, self._end(seat, contract.contract_id, grace_s=self._options.stop_grace_s))
+                self._queue(seat, partial(self._end, seat, grace_s=self._options.stop_grace_s))
             case Kill():
-                self._queue(seat, self._end(seat, contract.contract_id, grace_s=0.0))
+                self._queue(seat, partial(self._end, seat, grace_s=0.0))
             case Freeze():
-                self._queue(seat, self._signal(seat, signal.SIGSTOP))
+                self._queue(seat, partial(self._signal, seat, signal.SIGSTOP))
             case Thaw():
-                self._queue(seat, self._signal(seat, signal.SIGCONT))
+                self._queue(seat, partial(self._signal, seat, signal.SIGCONT))
             case Wipe():
-                self._queue(seat, asyncio.to_thread(shutil.rmtree, self._home(contract.contract_id), ignore_errors=True))
+                self._queue(seat, partial(self._wipe, contract.contract_id))
             case _:
                 assert_never(effect)
 
@@ -119,12 +134,16 @@ class LocalProcesses:
     def pid(self, contract_id: int) -> int | None:
         """Return the process id, which is also the group's, while one runs."""
         seat = self._seats.get(contract_id)
-        return None if seat is None or seat.process is None else seat.process.pid
+        return None if seat is None or seat.running is None else seat.running.process.pid
+
+    def is_latest(self, contract_id: int, boot: int) -> bool:
+        """Return whether no newer boot of the instance was asked for."""
+        return self._seats[contract_id].boots == boot
 
     async def close(self) -> None:
         """End every process, then the warden, which removes a temporary directory."""
-        ends = [self._end(seat, contract_id, grace_s=SHUTDOWN_GRACE_S) for contract_id, seat in self._seats.items()]
-        await asyncio.gather(*ends)
+        grace_s = min(self._options.stop_grace_s, SHUTDOWN_GRACE_S)
+        await asyncio.gather(*(self._end(seat, grace_s=grace_s) for seat in self._seats.values()))
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -132,7 +151,7 @@ class LocalProcesses:
             self._warden.stdin.close()
             await asyncio.to_thread(self._warden.wait, WARDEN_WAIT_S)
 
-    def _environment(self, contract: Contract) -> dict[str, str]:
+    def _environment(self, contract: Contract, boot: int) -> dict[str, str]:
         home = str(self._home(contract.contract_id))
         container = {
             **container_environment(contract),
@@ -142,6 +161,7 @@ class LocalProcesses:
             "TMPDIR": home,
             "PATH": MINIMAL_PATH,
             warden.TOKEN_VARIABLE: self._token,
+            BOOT_VARIABLE: f"{self._token}.{contract.contract_id}.{boot}",
         }
         return {**container, **{name: _filled(text, container) for name, text in self._options.extra_env.items()}}
 
@@ -151,21 +171,21 @@ class LocalProcesses:
     def _log(self, contract_id: int) -> Path:
         return self._options.directory / "logs" / f"C.{contract_id}.log"
 
-    def _queue(self, seat: _Seat, work: Coroutine[object, object, None]) -> None:
-        seat.tail = self._task(_after(seat.tail, work))
+    def _queue(self, seat: _Seat, work: Work) -> None:
+        seat.tail = self._task(partial(_after, seat.tail, work))
 
-    def _task(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(_plain(work))
+    def _task(self, work: Work) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _boot(self, contract_id: int, environment: Mapping[str, str], seat: _Seat) -> None:
-        home, boot = self._home(contract_id), seat.boots
+    async def _boot(self, contract_id: int, seat: _Seat, boot: int, environment: Mapping[str, str]) -> None:
+        home = self._home(contract_id)
         home.mkdir(parents=True, exist_ok=True)
         with self._log(contract_id).open("ab") as log:
             try:
-                seat.process = await asyncio.create_subprocess_exec(
+                process = await asyncio.create_subprocess_exec(
                     *(_filled(word, environment) for word in self._options.command),
                     env=dict(environment),
                     cwd=home,
@@ -176,45 +196,40 @@ class LocalProcesses:
                 )
             except OSError as exc:
                 log.write(f"cannot start {self._options.command[0]}: {exc.strerror}\n".encode())
-                self._tell_exit(contract_id, seat, boot)
+                self._on_exit(contract_id, boot)
                 return
-        self._tell_warden("+", seat.process.pid)
-        self._task(self._watch(contract_id, seat, seat.process, boot))
+        self._tell_warden("+", process.pid)
+        seat.running = _Running(process, boot, warden.mark(BOOT_VARIABLE, environment[BOOT_VARIABLE]))
+        self._task(partial(self._watch, contract_id, seat, seat.running))
 
-    async def _watch(self, contract_id: int, seat: _Seat, process: asyncio.subprocess.Process, boot: int) -> None:
-        await process.wait()
-        self._sweep(process.pid, contract_id)
-        self._tell_warden("-", process.pid)
-        if seat.process is process:
-            seat.process = None
-        self._tell_exit(contract_id, seat, boot)
+    async def _watch(self, contract_id: int, seat: _Seat, running: _Running) -> None:
+        await running.process.wait()
+        _sweep(running)
+        self._tell_warden("-", running.process.pid)
+        if seat.running is running:
+            seat.running = None
+        self._on_exit(contract_id, running.boot)
 
-    def _tell_exit(self, contract_id: int, seat: _Seat, boot: int) -> None:
-        if seat.boots == boot:
-            self._on_exit(contract_id)
-
-    async def _end(self, seat: _Seat, contract_id: int, *, grace_s: float) -> None:
-        process = seat.process
-        if process is None:
+    async def _end(self, seat: _Seat, *, grace_s: float) -> None:
+        running = seat.running
+        if running is None:
             return
         if grace_s > 0:
-            warden.kill_group(process.pid, signal.SIGTERM)
+            warden.kill_group(running.process.pid, signal.SIGTERM)
             # A frozen process would never see its SIGTERM.
-            warden.kill_group(process.pid, signal.SIGCONT)
+            warden.kill_group(running.process.pid, signal.SIGCONT)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), grace_s)
-        self._sweep(process.pid, contract_id)
-        await process.wait()
+                await asyncio.wait_for(running.process.wait(), grace_s)
+        _sweep(running)
+        await running.process.wait()
 
-    def _sweep(self, group: int, contract_id: int) -> None:
-        """Kill what is left of a group, and what moved out of it."""
-        warden.kill_group(group, signal.SIGKILL)
-        warden.kill_strays(warden.mark(warden.TOKEN_VARIABLE, self._token), warden.mark("CONTAINER_ID", str(contract_id)))
+    async def _wipe(self, contract_id: int) -> None:
+        await asyncio.to_thread(shutil.rmtree, self._home(contract_id), ignore_errors=True)
 
     @staticmethod
     async def _signal(seat: _Seat, number: signal.Signals) -> None:
-        if seat.process is not None:
-            warden.kill_group(seat.process.pid, number)
+        if seat.running is not None:
+            warden.kill_group(seat.running.process.pid, number)
 
     def _tell_warden(self, sign: str, group: int) -> None:
         if self._warden is not None and self._warden.stdin is not None and not self._warden.stdin.closed:
@@ -223,14 +238,16 @@ class LocalProcesses:
                 self._warden.stdin.flush()
 
 
-async def _after(previous: asyncio.Task[None] | None, work: Coroutine[object, object, None]) -> None:
+def _sweep(running: _Running) -> None:
+    """Kill what is left of a boot's group, and what moved out of it."""
+    warden.kill_group(running.process.pid, signal.SIGKILL)
+    warden.kill_strays(running.mark)
+
+
+async def _after(previous: asyncio.Task[None] | None, work: Work) -> None:
     if previous is not None:
         await asyncio.wait([previous])
-    await work
-
-
-async def _plain(work: Coroutine[object, object, None]) -> None:
-    await work
+    await work()
 
 
 def _filled(text: str, environment: Mapping[str, str]) -> str:

@@ -120,9 +120,14 @@ class MarketplaceServer:
             request.transport.abort()
         return _response(reply)
 
-    def _process_exited(self, contract_id: int) -> None:
-        self.world.process_exited(contract_id, self._clock.now_s())
+    def _process_exited(self, contract_id: int, boot: int) -> None:
+        """Tell the world, unless by now it wants another process here: a reboot may have come due before the old one was gone."""
+        now_s = self._clock.now_s()
+        self.world.advance(now_s)
         self._settle()
+        if self._processes is not None and self._processes.is_latest(contract_id, boot):
+            self.world.process_exited(contract_id, now_s)
+            self._settle()
 
     def _tick(self) -> None:
         self._timer = self._timer_at_s = None

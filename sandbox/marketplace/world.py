@@ -251,7 +251,10 @@ class World:
         self.contracts.all[contract_id].has_process = True
 
     def process_exited(self, contract_id: int, now_s: float) -> None:
-        """Note that the contract's process has ended, asked or not."""
+        """Note that the contract's process has ended, asked or not.
+
+        Advance and carry out the effects first: what is due by now may already want a new process.
+        """
         now_us = self.advance(now_s)
         contract = self.contracts.all[contract_id]
         contract.has_process = False

@@ -32,7 +32,7 @@ class Shop:
 
     def __init__(self, options: WorldOptions | None = None, *, seed: int = 7, rate_limits: bool = False) -> None:
         self.now_s = START_S
-        self.world = World(options or WorldOptions(market=QUIET), rng=random.Random(seed), now_s=START_S)  # noqa: S311 - a seeded world
+        self.world = World(options or WorldOptions(market=QUIET), rng=random.Random(seed), now_s=START_S)
         self.api = Api(world=self.world, api_key=KEY, routes=ROUTES, rate_limits=rate_limits)
 
     def ask(self, method: str, path: str, body: object = None, *, key: str | None = KEY, query: Json | None = None) -> Reply:

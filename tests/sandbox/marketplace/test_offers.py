@@ -188,6 +188,6 @@ def test_no_offer_outlives_its_term() -> None:
 
 
 def test_a_world_needs_no_ports_of_this_machine() -> None:
-    world = World(WorldOptions(), rng=random.Random(1), now_s=0.0)  # noqa: S311 - a seeded world
+    world = World(WorldOptions(), rng=random.Random(1), now_s=0.0)
 
     assert world.next_event_s() is not None

@@ -34,9 +34,9 @@ class Customer:
     """Does things at random, and remembers when it looked."""
 
     def __init__(self, seed: int, market: MarketOptions, *, credit_usd: float = 1_000.0) -> None:
-        self.rng = random.Random(seed)  # noqa: S311 - a seeded test
+        self.rng = random.Random(seed)
         options = WorldOptions(market=market, faults=HOSTILE, credit_usd=credit_usd)
-        self.world = World(options, rng=random.Random(seed), now_s=START_S)  # noqa: S311 - a seeded world
+        self.world = World(options, rng=random.Random(seed), now_s=START_S)
         self.now_s = START_S
         self.bids: dict[int, list[tuple[int, int]]] = defaultdict(list)
 
@@ -194,7 +194,7 @@ def test_looking_more_often_changes_nothing(seed: int) -> None:
 
 
 def test_time_never_runs_backwards() -> None:
-    world = World(WorldOptions(), rng=random.Random(1), now_s=START_S)  # noqa: S311 - a seeded world
+    world = World(WorldOptions(), rng=random.Random(1), now_s=START_S)
     world.advance(START_S + 100)
 
     assert world.advance(START_S) == to_us(START_S + 100)
@@ -202,7 +202,7 @@ def test_time_never_runs_backwards() -> None:
 
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_a_week_of_a_fleet_is_a_matter_of_events_not_of_seconds(preset: str) -> None:
-    world = World(WorldOptions(faults=PRESETS[preset], credit_usd=1e6), rng=random.Random(5), now_s=START_S)  # noqa: S311 - seeded
+    world = World(WorldOptions(faults=PRESETS[preset], credit_usd=1e6), rng=random.Random(5), now_s=START_S)
     for _ in range(30):
         _, offers = world.search({"num_gpus": {"eq": 1}, "disk_space": {"gte": 8}}, START_S)
         world.create(offers[0].ask_id, read_order({"image": "x"}), START_S)
