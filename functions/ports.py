@@ -31,6 +31,7 @@ from functions.core.model import (
     Instance,
     Offer,
     Rental,
+    Settlement,
     WaitingRequest,
     Worker,
 )
@@ -149,11 +150,21 @@ class RouteStore(Protocol):
     def scaler_state(self, endpoint: str) -> ScalerState:
         """Return what the scaler remembers, which says why it may rent nothing; empty if there is nothing. One read."""
 
-    def assign(self, worker: Worker, *, cost: float, assigned_load_max: float, expires_at_s: float) -> Assignments:
+    def assign(
+        self,
+        worker: Worker,
+        *,
+        cost: float,
+        assigned_load_max: float,
+        expires_at_s: float,
+        settlement: Settlement | None = None,
+    ) -> Assignments:
         """Give `cost` to the worker in ONE conditional write and return the new totals.
 
-        The condition: it exists, is READY, its phase is `ready`, and its assigned_load is at most `assigned_load_max`. Raises
-        AssignmentRefused when the condition fails. Two calls can never get the same reqnum.
+        The condition: it exists, is READY, its phase is `ready`, and its assigned_load is at most `assigned_load_max`; with a
+        `settlement`, which is then noted, also that nobody has been assigned since `worker` was read; without one, what is
+        settled is returned as `worker` has it. Raises AssignmentRefused when the condition fails. Two calls can never get the
+        same reqnum.
         """
 
     def request(self, endpoint: str, request_idx: int) -> WaitingRequest | None:

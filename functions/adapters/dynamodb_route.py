@@ -23,7 +23,7 @@ from functions.adapters.dynamodb_items import (
 )
 from functions.adapters.spec_codec import decode_group, decode_state
 from functions.core.lifecycle import WorkerState
-from functions.core.model import ApiKey, Assignments, EndpointGroup, WaitingRequest, Worker
+from functions.core.model import ApiKey, Assignments, EndpointGroup, Settlement, WaitingRequest, Worker
 from functions.core.scaler_state import ScalerState
 from functions.ports import FORGOTTEN_AT_ONCE_MAX, AssignmentRefused
 from protocol.report import Phase
@@ -32,6 +32,9 @@ _ASSIGN: Final = "ADD assigned_load :cost, reqnum :one SET ticket_expires_at_s =
 _MAY_ASSIGN: Final = (
     "#state = :ready AND phase = :phase AND (attribute_not_exists(assigned_load) OR assigned_load <= :assigned_load_max)"
 )
+
+_AND_SETTLE: Final = ", settled_load = :settled_load, settled_finished_load = :settled_finished_load"
+_AND_NOBODY_SINCE: Final = " AND (attribute_not_exists(reqnum) OR reqnum = :reqnum)"
 
 
 class DynamoRouteStore:
@@ -75,27 +78,42 @@ class DynamoRouteStore:
         item = self._table.get(scaler_key(endpoint))
         return decode_state(item or {})
 
-    def assign(self, worker: Worker, *, cost: float, assigned_load_max: float, expires_at_s: float) -> Assignments:
+    def assign(
+        self,
+        worker: Worker,
+        *,
+        cost: float,
+        assigned_load_max: float,
+        expires_at_s: float,
+        settlement: Settlement | None = None,
+    ) -> Assignments:
         """Add to the worker's totals if it may still take the load: the one write of a warm route."""
+        update, condition = _ASSIGN, _MAY_ASSIGN
+        values = {
+            ":cost": number(cost),
+            ":one": number(1),
+            ":expires_at_s": number(expires_at_s),
+            ":ready": attribute(WorkerState.READY),
+            ":phase": attribute(Phase.READY),
+            ":assigned_load_max": number(assigned_load_max),
+        }
+        if settlement is not None:
+            update, condition = update + _AND_SETTLE, condition + _AND_NOBODY_SINCE
+            noted = {f":{name}": held for name, held in attributes_of(settlement).items()}
+            values = {**values, **noted, ":reqnum": number(worker.assignments.reqnum)}
         try:
             totals = self._table.update(
                 worker_key(worker.endpoint, worker.worker_id),
                 returned="UPDATED_NEW",
-                UpdateExpression=_ASSIGN,
-                ConditionExpression=_MAY_ASSIGN,
+                UpdateExpression=update,
+                ConditionExpression=condition,
                 ExpressionAttributeNames={"#state": "state"},
-                ExpressionAttributeValues={
-                    ":cost": number(cost),
-                    ":one": number(1),
-                    ":expires_at_s": number(expires_at_s),
-                    ":ready": attribute(WorkerState.READY),
-                    ":phase": attribute(Phase.READY),
-                    ":assigned_load_max": number(assigned_load_max),
-                },
+                ExpressionAttributeValues=values,
             )
         except (ConditionFailed, Conflict) as exc:
             raise AssignmentRefused(worker.worker_id) from exc
-        return read(Assignments, totals)
+        # What was not written is not returned: what is settled stands as the caller knew it.
+        return read(Assignments, {**attributes_of(worker.assignments), **totals})
 
     def request(self, endpoint: str, request_idx: int) -> WaitingRequest | None:
         """Read the record as the last write left it, since a missed assignment would be routed twice."""

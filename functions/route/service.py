@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from functions.core.model import ApiKey, Assignments, EndpointGroup, EndpointState, WaitingRequest, Worker
-from functions.core.routing import Candidate, assigned_load_max, is_forgotten
+from functions.core.routing import Candidate, assigned_load_max, is_forgotten, settlement
 from functions.core.scaler_state import ScalerState
 from functions.core.waiting_reason import STOPPED, explain
 from functions.ports import AssignmentRefused, Clock, RouteStore, ScaleWaker, Signer, UnreadableItem
@@ -131,6 +131,7 @@ class _Turn:
                     cost=cost,
                     assigned_load_max=assigned_load_max(chosen, cost),
                     expires_at_s=self._expires_at(),
+                    settlement=settlement(chosen.worker),
                 )
             except AssignmentRefused:
                 self._distrust(snapshot, chosen)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from functions.core.lifecycle import WorkerState
-from functions.core.model import WaitingRequest, Worker
+from functions.core.model import Settlement, WaitingRequest, Worker
 from functions.core.scaler_state import ScalerState
 from functions.ports import AssignmentRefused
 from protocol.report import Phase
@@ -141,6 +141,39 @@ def test_sums_of_odd_fractions_are_read_back_within_the_maximum_that_they_make(s
         total, _ = assign(stores, worker, cost=0.1, maximum=total + 1e-9)
 
     assert total == pytest.approx(1.0)
+
+
+def test_a_settlement_is_noted_and_stays(stores: Stores, worker: Worker) -> None:
+    noted = Settlement(settled_load=90.0, settled_finished_load=12.5)
+    settled = stores.route.assign(worker, cost=1.0, assigned_load_max=UNLIMITED, expires_at_s=NOW_S, settlement=noted)
+    later = stores.route.assign(replace(worker, assignments=settled), cost=1.0, assigned_load_max=UNLIMITED, expires_at_s=NOW_S)
+
+    assert (settled.settled_load, settled.settled_finished_load) == (90.0, 12.5)
+    assert (later.settled_load, later.settled_finished_load) == (90.0, 12.5)
+
+
+def test_a_settlement_is_read_with_the_worker(stores: Stores, worker: Worker) -> None:
+    noted = Settlement(settled_load=90.0, settled_finished_load=12.5)
+    settled = stores.route.assign(worker, cost=1.0, assigned_load_max=UNLIMITED, expires_at_s=NOW_S, settlement=noted)
+
+    assert stores.route.workers(ENDPOINT, [0]) == [replace(worker, assignments=settled)]
+
+
+def test_a_settlement_is_refused_when_somebody_was_assigned_meanwhile(stores: Stores, worker: Worker) -> None:
+    assign(stores, worker, cost=1.0)
+    noted = Settlement(settled_load=90.0, settled_finished_load=12.5)
+
+    with pytest.raises(AssignmentRefused):
+        stores.route.assign(worker, cost=1.0, assigned_load_max=UNLIMITED, expires_at_s=NOW_S, settlement=noted)
+    assert assign(stores, worker, cost=0.0) == (1.0, 2)
+
+
+def test_what_the_caller_knows_of_a_settlement_is_returned(stores: Stores, worker: Worker) -> None:
+    noted = Settlement(settled_load=90.0, settled_finished_load=12.5)
+    stores.route.assign(worker, cost=1.0, assigned_load_max=UNLIMITED, expires_at_s=NOW_S, settlement=noted)
+    by_a_stale_view = stores.route.assign(worker, cost=1.0, assigned_load_max=UNLIMITED, expires_at_s=NOW_S)
+
+    assert (by_a_stale_view.settled_load, by_a_stale_view.assigned_load) == (0.0, 2.0)
 
 
 def test_a_request_without_a_record_is_none(stores: Stores) -> None:

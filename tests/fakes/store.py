@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import wraps
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
@@ -24,6 +24,7 @@ from functions.core.model import (
     Condition,
     EndpointGroup,
     Rental,
+    Settlement,
     WaitingRequest,
     Worker,
     shard_of,
@@ -140,16 +141,33 @@ class MemoryStore:
         return self._of(endpoint).state
 
     @_atomic
-    def assign(self, worker: Worker, *, cost: float, assigned_load_max: float, expires_at_s: float) -> Assignments:
+    def assign(
+        self,
+        worker: Worker,
+        *,
+        cost: float,
+        assigned_load_max: float,
+        expires_at_s: float,
+        settlement: Settlement | None = None,
+    ) -> Assignments:
         """See RouteStore."""
         workers = self._of(worker.endpoint).workers
         stored = workers.get(worker.worker_id)
         if stored is None or not _takes_load(stored) or stored.assignments.assigned_load > assigned_load_max:
             raise AssignmentRefused(worker.worker_id)
         before = stored.assignments
-        totals = Assignments(assigned_load=before.assigned_load + cost, reqnum=before.reqnum + 1, ticket_expires_at_s=expires_at_s)
+        if settlement is not None and before.reqnum != worker.assignments.reqnum:
+            raise AssignmentRefused(worker.worker_id)
+        totals = replace(
+            before,
+            assigned_load=before.assigned_load + cost,
+            reqnum=before.reqnum + 1,
+            ticket_expires_at_s=expires_at_s,
+            **(asdict(settlement) if settlement is not None else {}),
+        )
         workers[worker.worker_id] = replace(stored, assignments=totals)
-        return totals
+        known = totals if settlement is not None else worker.assignments
+        return replace(totals, settled_load=known.settled_load, settled_finished_load=known.settled_finished_load)
 
     @_atomic
     def request(self, endpoint: str, request_idx: int) -> WaitingRequest | None:

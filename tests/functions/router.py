@@ -36,7 +36,7 @@ class Router:
         self.clock = clock or FakeClock(NOW_S)
         self.waker = RecordingWaker()
         self.caches = RouteCaches()
-        self.rng = random.Random(seed)  # noqa: S311 - a test must be repeatable
+        self.rng = random.Random(seed)
         self.store.put_key(KEY)
 
     def ports(self, **changes: Any) -> RoutePorts:

@@ -40,7 +40,7 @@ def test_who_comes_later_has_the_larger_number(rng: random.Random, later_ms: int
 
 
 def test_two_requests_for_one_worker_have_two_numbers() -> None:
-    rng = random.Random(1)  # noqa: S311 - a test must be repeatable
+    rng = random.Random(1)
 
     assert new_direct_idx(rng, worker_id="w0-a") != new_direct_idx(rng, worker_id="w0-a")
 
