@@ -45,7 +45,7 @@ class FakeControlPlane:
         self.url = ""
         self.assigned_load = 0.0
         self._numbers = itertools.count(1)
-        self._rng = random.Random(7)  # noqa: S311 - a fixed seed for a test
+        self._rng = random.Random(7)
 
     @property
     def last(self) -> WorkerReport:

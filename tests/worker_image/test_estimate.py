@@ -14,7 +14,7 @@ BIN_S = 0.5
 
 
 def steady(*, bins: int = 40, noise: float = 0.05, seed: int = 1, rate: float = 100.0) -> list[float]:
-    rng = random.Random(seed)  # noqa: S311 - a fixed seed for a test
+    rng = random.Random(seed)
     return [rate * BIN_S * rng.gauss(1, noise) for _ in range(bins)]
 
 

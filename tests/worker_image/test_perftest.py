@@ -44,7 +44,7 @@ def inference(engine: Engine, *, fault: StreamFault | None = None) -> web.Applic
 
 async def measure(upstream: Upstream, *, slots: int, limit_s: float = 2.0) -> Measurement:
     try:
-        return await PerfTest(upstream, slots=slots, prompt_weight=0.2, limit_s=limit_s, rng=random.Random(1)).run()  # noqa: S311
+        return await PerfTest(upstream, slots=slots, prompt_weight=0.2, limit_s=limit_s, rng=random.Random(1)).run()
     finally:
         await upstream.close()
 

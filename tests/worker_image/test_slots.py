@@ -131,7 +131,7 @@ async def test_more_slots_let_waiters_in() -> None:
 @pytest.mark.parametrize("seed", range(5))
 async def test_whatever_happens_no_slot_is_lost(seed: int) -> None:
     """Requests end, fail and are cancelled at random moments; in the end every slot is free and no load is left."""
-    rng = random.Random(seed)  # noqa: S311 - a fixed seed for a test
+    rng = random.Random(seed)
     queue = measured(3, perf=1e6)
 
     async def request() -> None:
