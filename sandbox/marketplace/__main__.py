@@ -77,8 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--machines", type=int, default=300, help="machines on the market")
     add("--credit", type=float, default=100.0, metavar="USD", help="the account's credit")
     add("--api-key-file", metavar="FILE", help="file with the account's key; made in the state directory if not given")
-    add("--boot-speed", type=float, default=1.0, metavar="X", help="divides boot, stop and reboot times; money is not touched")
-    add("--clock-speed", type=float, default=1.0, metavar="X", help="the world's clock, and so money, runs X times as fast")
+    add("--boot-speed", type=_factor, default=1.0, metavar="X", help="divides boot, stop and reboot times; money is not touched")
+    add("--clock-speed", type=_factor, default=1.0, metavar="X", help="the world's clock, and so money, runs X times as fast")
     add("--faults", choices=list(PRESETS), default="none", help="what goes wrong by chance")
     add("--script", action="append", default=[], metavar="OPERATION:FAULT@N", help="let the N-th call of OPERATION meet FAULT")
     add("--rate-limits", action="store_true", help="enforce the documented intervals between calls")
@@ -89,6 +89,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--stop-grace", type=float, default=5.0, metavar="S", help="seconds between SIGTERM and SIGKILL")
     add("--state-dir", metavar="DIR", help="instance directories and logs; temporary if not given")
     return parser
+
+
+def _factor(text: str) -> float:
+    """Read a number that speeds something up. argparse makes a message of the ValueError that a wrong one raises."""
+    factor = float(text)
+    if not 0 < factor < float("inf"):
+        raise ValueError(text)
+    return factor
 
 
 def _world(args: argparse.Namespace) -> WorldOptions:
@@ -105,8 +113,11 @@ def _script(text: str) -> Scripted:
     match = _SCRIPT.fullmatch(text)
     if match is None:
         raise SystemExit(f"--script {text!r}: expected OPERATION:FAULT@N, such as create:server_error_after@3")
-    fault = Fate(match[2]) if match[2] in [*Fate] else AnswerFault(match[2])
-    return Scripted(operation=Operation(match[1]), call=int(match[3]), fault=fault)
+    try:
+        fault = Fate(match[2]) if match[2] in [*Fate] else AnswerFault(match[2])
+        return Scripted(operation=Operation(match[1]), call=int(match[3]), fault=fault)
+    except ValueError as exc:
+        raise SystemExit(f"--script {text!r}: {exc}") from exc
 
 
 def _boot_env(pairs: Sequence[str]) -> dict[str, str]:

@@ -91,7 +91,7 @@ def test_offers_of_one_machine_cost_the_same_per_gpu_and_split_its_disk(seed: in
 
 
 def test_a_market_has_the_mix_of_sizes_trust_and_prices_of_the_real_one() -> None:
-    rows = Shop(WorldOptions(market=MarketOptions(machines=1_500))).offers(EVERYTHING)
+    rows = Shop(WorldOptions(market=MarketOptions(machines=700))).offers(EVERYTHING)
 
     share = {size: sum(row["num_gpus"] == size for row in rows) / len(rows) for size in (1, 2, 4, 8)}
     verified = sum(row["verification"] == "verified" for row in rows) / len(rows)
