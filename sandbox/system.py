@@ -77,14 +77,14 @@ class System:
         self._folder = Path(tempfile.mkdtemp(prefix="headgate-sandbox-"))
         try:
             self._emulator = Emulator(
-                EmulatorSettings(interpreter=EMULATOR_PYTHON, region=REGION, enforce_iam=True), on_death=self._deaths.append
+                EmulatorSettings(interpreter=EMULATOR_PYTHON, region=REGION, enforce_iam=True), on_death=self._died
             )
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
         try:
             market = MarketSettings(seed=settings.seed, boot_speed=BOOT_SPEED, credit_usd=CREDIT_USD, faults=settings.faults)
-            self.marketplace = MarketProcess(market, self._folder / "marketplace", on_death=self._deaths.append)
+            self.marketplace = MarketProcess(market, self._folder / "marketplace", on_death=self._died)
         except BaseException:
             self._emulator.stop()
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -126,6 +126,12 @@ class System:
             self.marketplace.stop()
         self._emulator.stop()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _died(self, message: str) -> None:
+        """Take note, and let nobody wait any longer for an answer that cannot come."""
+        self._deaths.append(message)
+        if self._client:
+            self._client.close()
 
     def ensure_alive(self) -> None:
         """Raise SystemDied if a part has ended by itself."""
