@@ -95,7 +95,9 @@ def test_a_crash_while_releasing_leaves_nothing_behind(stage: Stage, calls: int,
     stage.somebody_waits()
     stage.run(100)
     stage.nobody_waits()
-    _live_with(Fuse(calls_left=calls, after_the_effect=after_the_effect), stage, 500)
+    while stage.workers()[0].rental.state is WorkerState.READY:
+        stage.run(TICK_S)
+    _live_with(Fuse(calls_left=calls, after_the_effect=after_the_effect), stage, 300)
 
     assert stage.contracts() == []
     assert {worker.rental.state for worker in stage.workers()} == {WorkerState.DESTROYED}

@@ -15,7 +15,7 @@ from protocol.problem import RequestRefused
 from protocol.ticket import Ticket
 from tests.simulation.clock import SimulatedClock
 
-PATIENCE_S: Final = 400.0
+PATIENCE_S: Final = 240.0
 POLL_S: Final = 5.0
 
 

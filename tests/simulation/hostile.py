@@ -29,7 +29,7 @@ from protocol.ticket import Ticket
 from sandbox.marketplace.api import Reply, Request
 from sandbox.marketplace.effects import Boot, Effect, Freeze, Halt, Kill, Thaw
 from sandbox.marketplace.environment import container_environment
-from sandbox.marketplace.faults import PRESETS, FaultOptions
+from sandbox.marketplace.faults import PRESETS, AnswerFault, Chance, FaultOptions, Operation, Span
 from sandbox.marketplace.world import WorldOptions
 from tests.fakes.marketplace import QUIET_MARKET, WorldSession, make_api, make_world, marketplace_over
 from tests.fakes.store import MemoryStore
@@ -46,8 +46,9 @@ INVOCATION_S: Final = 50.0
 NESTED_MAX: Final = 3
 TIMEOUT_S: Final = 12.0
 OBSERVE_S: Final = 5.0
+MOOD_S: Final = 150.0
 CRASH_CHANCE: Final = 0.004
-PAUSE_CHANCE: Final = 0.002
+PAUSE_CHANCE: Final = 0.004
 PAUSE_S: Final = 200.0
 STORE_FAULT_CHANCE: Final = 0.004
 _TOKEN_SECRET: Final = b"0" * 32
@@ -158,9 +159,11 @@ class HostileWorld:
         self._observe()
 
     def torment(self, duration_s: float) -> None:
-        """Let time pass with every fault on."""
-        self.clients.rate_per_s = self.rng.choice((0.02, 0.1, 0.3))
-        self.clock.wait_s(duration_s)
+        """Let time pass with every fault on, and demand come and go."""
+        end_s = self.clock.now_s() + duration_s
+        while self.clock.now_s() < end_s:
+            self.clients.rate_per_s = self.rng.choice((0.0, 0.0, 0.03, 0.15))
+            self.clock.wait_s(MOOD_S)
 
     def recover(self, *, rate_per_s: float, duration_s: float) -> None:
         """Let time pass with every fault off."""
@@ -168,6 +171,8 @@ class HostileWorld:
         self.watch.world.plan.put(FaultOptions())
         self.air.loss, self.air.delay_s_max, self.air.repeats = 0.0, 0.2, 0.0
         self.clients.rate_per_s, self.clients.abandoned = rate_per_s, 0.0
+        for process in self.processes.values():
+            process.lies = 1.0
         self.clock.wait_s(duration_s)
 
     def invoke(self) -> None:
@@ -282,13 +287,13 @@ def random_group(rng: random.Random) -> EndpointGroup:
     """Return a group's parameters, drawn from what people set."""
     return EndpointGroup(
         endpoint=ENDPOINT,
-        max_workers=rng.randint(1, 5),
+        max_workers=rng.choice((1, 1, 2, 3, 5)),
         max_hourly_cost_micro_usd=rng.choice((800_000, 2_000_000, 6_000_000)),
         cold_mult=rng.choice((0.0, 1.0, 2.0)),
         cold_workers=rng.choice((0, 0, 1, 2)),
         test_workers=rng.choice((0, 1, 2)),
         target_util=rng.choice((0.7, 0.9)),
-        inactivity_timeout=rng.choice((60.0, 300.0)),
+        inactivity_timeout=rng.choice((0.0, 30.0, 200.0)),
     )
 
 
@@ -299,7 +304,14 @@ def _autogroups() -> tuple[Autogroup, ...]:
 
 
 def _faults(rng: random.Random) -> FaultOptions:
-    return PRESETS[rng.choice(("typical", "hostile", "hostile"))]
+    """Return the market's own faults, and more of those that a scaler finds hardest: lost answers, and lists that lag."""
+    preset = PRESETS[rng.choice(("typical", "hostile"))]
+    lost = tuple(
+        Chance(operation=operation, fault=fault, probability=rng.choice((0.0, 0.1, 0.3)))
+        for operation in (Operation.CREATE, Operation.DESTROY, Operation.START, Operation.STOP)
+        for fault in (AnswerFault.DROPPED_AFTER, AnswerFault.SERVER_ERROR_BEFORE)
+    )
+    return replace(preset, chances=(*lost, *preset.chances), list_lag_share=0.5, list_lag=Span(least_s=1.0, most_s=45.0))
 
 
 def _settings() -> ScaleSettings:

@@ -20,6 +20,7 @@ from tests.simulation.clock import SimulatedClock
 REPORT_S: Final = 5.0
 MEASURE_S: Final = 6.0
 PERF_PER_DLPERF: Final = 2.0
+LINGERING: Final = 0.03
 
 
 @dataclass(slots=True)
@@ -106,7 +107,9 @@ class SimulatedWorker:
         self.tickets.append(ticket)
         self.in_flight += 1
         self.busy_until_s = max(self.busy_until_s, clock.now_s()) + ticket.cost / self.true_perf
-        clock.after(self.busy_until_s - clock.now_s(), lambda: self._finish(ticket.cost))
+        # Now and then someone reads a stream slowly: it stays in flight long after its work is done.
+        lingers_s = self.air.rng.uniform(100.0, 400.0) if self.air.rng.random() < LINGERING else 0.0
+        clock.after(self.busy_until_s - clock.now_s() + lingers_s, lambda: self._finish(ticket.cost))
         return True
 
     def written_off_load(self) -> float:
