@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from functions.adapters.dynamodb import ConditionFailed, Conflict, DynamoTable
 from functions.adapters.dynamodb_items import (
@@ -88,28 +88,23 @@ class DynamoRouteStore:
         settlement: Settlement | None = None,
     ) -> Assignments:
         """Add to the worker's totals if it may still take the load: the one write of a warm route."""
-        update, condition = _ASSIGN, _MAY_ASSIGN
-        values = {
-            ":cost": number(cost),
-            ":one": number(1),
-            ":expires_at_s": number(expires_at_s),
-            ":ready": attribute(WorkerState.READY),
-            ":phase": attribute(Phase.READY),
-            ":assigned_load_max": number(assigned_load_max),
+        write: dict[str, Any] = {
+            "UpdateExpression": _ASSIGN,
+            "ConditionExpression": _MAY_ASSIGN,
+            "ExpressionAttributeNames": {"#state": "state"},
+            "ExpressionAttributeValues": {
+                ":cost": number(cost),
+                ":one": number(1),
+                ":expires_at_s": number(expires_at_s),
+                ":ready": attribute(WorkerState.READY),
+                ":phase": attribute(Phase.READY),
+                ":assigned_load_max": number(assigned_load_max),
+            },
         }
         if settlement is not None:
-            update, condition = update + _AND_SETTLE, condition + _AND_NOBODY_SINCE
-            noted = {f":{name}": held for name, held in attributes_of(settlement).items()}
-            values = {**values, **noted, ":reqnum": number(worker.assignments.reqnum)}
+            write = _settling(write, settlement, reqnum=worker.assignments.reqnum)
         try:
-            totals = self._table.update(
-                worker_key(worker.endpoint, worker.worker_id),
-                returned="UPDATED_NEW",
-                UpdateExpression=update,
-                ConditionExpression=condition,
-                ExpressionAttributeNames={"#state": "state"},
-                ExpressionAttributeValues=values,
-            )
+            totals = self._table.update(worker_key(worker.endpoint, worker.worker_id), returned="UPDATED_NEW", **write)
         except (ConditionFailed, Conflict) as exc:
             raise AssignmentRefused(worker.worker_id) from exc
         # What was not written is not returned: what is settled stands as the caller knew it.
@@ -140,3 +135,13 @@ class DynamoRouteStore:
         keys = [waiting_key(endpoint, idx) for idx in dict.fromkeys(request_idxs)]
         if keys:
             self._table.delete_batch(keys[:FORGOTTEN_AT_ONCE_MAX])
+
+
+def _settling(write: Mapping[str, Any], settlement: Settlement, *, reqnum: int) -> dict[str, Any]:
+    noted = {f":{name}": held for name, held in attributes_of(settlement).items()}
+    return {
+        **write,
+        "UpdateExpression": write["UpdateExpression"] + _AND_SETTLE,
+        "ConditionExpression": write["ConditionExpression"] + _AND_NOBODY_SINCE,
+        "ExpressionAttributeValues": {**write["ExpressionAttributeValues"], **noted, ":reqnum": number(reqnum)},
+    }
