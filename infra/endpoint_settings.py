@@ -126,6 +126,9 @@ class EndpointSettings(BaseModel):
     inactivity_timeout: float = Field(
         default=300.0, description="after how many seconds without demand the group may go to zero (0: at once, negative: never)"
     )
+    scale_down_window: float = Field(
+        default=120.0, ge=0, le=3600, description="for how many seconds a surplus must last before it is released, 0 to 3600"
+    )
     ticket_ttl_s: int = Field(default=60, ge=5, le=3600, description="for how many seconds a route ticket is valid, 5 to 3600")
     endpoint_state: Literal["active", "suspended", "stopped"] = Field(
         default="active", description="active, suspended (hold the fleet as it is) or stopped (no running worker)"

@@ -9,12 +9,13 @@ has happened before, and may be called more than once; `destroy` takes the stack
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -106,7 +107,7 @@ class System:
         )
         self._on_resource = on_resource
         self._deployment = deploy(program, settings, cloud=self._emulator, check=StackCheck(), on_resource=self._tell)
-        self._client = Client(self.route_url, self.api_key, deadline_s=REQUEST_DEADLINE_S, schedule=PollSchedule(longest_s=2.0))
+        self._client = Client(self.route_url, self.api_key, deadline_s=REQUEST_DEADLINE_S, schedule=PollSchedule(longest_s=3.0))
 
     def destroy(self, on_resource: Callable[[ResourceEvent], None]) -> None:
         """Release every instance and delete the stack, as `pulumi destroy` would. Raises DestroyStopped."""
@@ -118,14 +119,14 @@ class System:
         self._on_resource(event)
 
     def close(self) -> None:
-        """End every process and remove every file."""
-        if self._client:
-            self._client.close()
-        # The marketplace first: it ends the workers, which would otherwise report to nobody.
-        with suppress(OSError):
+        """End every process and remove every file; a second Ctrl-C does not stop it half way."""
+        with _uninterrupted():
+            if self._client:
+                self._client.close()
+            # The marketplace first: it ends the workers, which would otherwise report to nobody.
             self.marketplace.stop()
-        self._emulator.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+            self._emulator.stop()
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def _died(self, message: str) -> None:
         """Take note, and let nobody wait any longer for an answer that cannot come."""
@@ -233,6 +234,20 @@ class System:
     def _output(self, name: str) -> Any:
         assert self._deployment is not None, "deploy first"
         return self._deployment.outputs[name].value
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ignore SIGINT and SIGTERM meanwhile; only the main thread can, and only there they would interrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def payload(tokens: int) -> dict[str, Any]:

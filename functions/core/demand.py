@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from functions.core.capacity import is_heard
-from functions.core.model import WaitingRequest, Worker
+from functions.core.model import EndpointGroup, WaitingRequest, Worker
 from functions.core.routing import WAITING_FORGOTTEN_AFTER_S
 from functions.core.scaler_state import DemandSample
 from functions.core.snapshot import Snapshot
 
-WINDOW_S: Final = 60.0
+WINDOW_S_MAX: Final = 60.0
 # A burst seven seconds after the first sample is no rate of a seventh of it per second.
 SPAN_S_MIN: Final = 15.0
 SAMPLES_MAX: Final = 64
@@ -57,7 +57,7 @@ def observe(snapshot: Snapshot, *, now_s: float) -> Demand:
     asked_now = grew or bool(waiting) or _serving_something(snapshot.workers, now_s=now_s)
     last_asked_at_s = snapshot.state.last_demand_at_s
     return Demand(
-        load_per_s=_rate(samples, assigned_load + waiting_load, now_s=now_s),
+        load_per_s=_rate(samples, assigned_load + waiting_load, window_s=window_s(snapshot.group), now_s=now_s),
         assigned_load=assigned_load,
         waiting_load=waiting_load,
         waiting=len(waiting),
@@ -79,19 +79,24 @@ def retired_load(snapshot: Snapshot) -> float:
     return max(snapshot.state.retired_assigned_load, newest - known)
 
 
-def add_sample(samples: tuple[DemandSample, ...], demand: Demand, *, now_s: float) -> tuple[DemandSample, ...]:
+def window_s(group: EndpointGroup) -> float:
+    """Return over how many seconds the rate is measured: a group that may shrink sooner must look at less of the past."""
+    return min(WINDOW_S_MAX, max(SPAN_S_MIN, group.scale_down_window))
+
+
+def add_sample(samples: tuple[DemandSample, ...], demand: Demand, *, window_s: float, now_s: float) -> tuple[DemandSample, ...]:
     """Return the samples with the present added; of those older than the window only the newest is kept, as its beginning."""
     newest = DemandSample(at_s=now_s, assigned_load=demand.assigned_load, waiting_load=demand.waiting_load)
-    begun = [index for index, sample in enumerate(samples) if sample.at_s <= now_s - WINDOW_S]
+    begun = [index for index, sample in enumerate(samples) if sample.at_s <= now_s - window_s]
     kept = samples[begun[-1] if begun else 0 :]
     return (*kept, newest)[-SAMPLES_MAX:]
 
 
-def _rate(samples: tuple[DemandSample, ...], arrived_load: float, *, now_s: float) -> float | None:
+def _rate(samples: tuple[DemandSample, ...], arrived_load: float, *, window_s: float, now_s: float) -> float | None:
     before = [sample for sample in samples if sample.at_s < now_s]
     if not before:
         return None
-    begin = next((sample for sample in reversed(before) if sample.at_s <= now_s - WINDOW_S), before[0])
+    begin = next((sample for sample in reversed(before) if sample.at_s <= now_s - window_s), before[0])
     grown = arrived_load - begin.assigned_load - begin.waiting_load
     return max(0.0, grown) / max(now_s - begin.at_s, SPAN_S_MIN)
 

@@ -43,7 +43,7 @@ def _remove(worker: Worker, sight: View) -> Action | None:
     if worker.rental.state is WorkerState.DESTROYING:
         return next_step(worker, sight)
     if worker.rental.state is not WorkerState.RENTING:
-        assert worker.rental.instance_id is not None, f"{worker.worker_id} has no instance"  # noqa: S101
+        assert worker.rental.instance_id is not None, f"{worker.worker_id} has no instance"
         return Destroy(worker_id=worker.worker_id, instance_id=worker.rental.instance_id, reason=_REASON)
     if instance is not None:
         return Destroy(worker_id=worker.worker_id, instance_id=instance.instance_id, reason=_REASON)

@@ -1,7 +1,8 @@
 """What to add when the fleet is too small: undrain, then start what is stopped, then rent.
 
 Order by speed and price: a draining worker is back at once, a stopped one in seconds, a rented one in minutes. Offers are chosen by
-expected load per second per dollar, where no more load counts than is missing, times the machine's reliability.
+expected load per second per dollar, where no more load counts than is missing, times the machine's reliability, and times its
+share of what each worker must carry if `max_workers` is to suffice: the cheapest load is no use where it takes the last place.
 
 An autogroup that was never measured has no expected performance. It is *explored* once anything is asked: up to `test_workers` of
 it are rented, so that every autogroup of the group gets measured and the better value is known. While nothing at all is
@@ -81,10 +82,12 @@ class Candidate:
     offer: Offer
     perf: float | None
 
-    def score(self, missing_load: float) -> float:
-        """Return useful load per second per dollar, weighted by reliability."""
-        useful = self.offer.dlperf if self.perf is None else min(self.perf, missing_load) if missing_load > 0 else self.perf
-        return useful * self.offer.reliability / self.offer.running_micro_usd_per_hour
+    def score(self, missing_load: float, places: int) -> float:
+        """Return useful load per second per dollar, weighted; one that was never measured goes by its benchmark."""
+        perf = self.offer.dlperf if self.perf is None else self.perf
+        if missing_load > 0:
+            perf = min(perf, missing_load) * min(1.0, perf * places / missing_load)
+        return perf * self.offer.reliability / self.offer.running_micro_usd_per_hour
 
 
 def shortage(fleet: Fleet, need: Need) -> Shortage:
@@ -258,7 +261,7 @@ class _Market:
         desperate = missing.running_workers > 0
         untested = [one for one in affordable if one.perf is None and (desperate or quotas.get(one.autogroup, 0) > 0)]
         # What serves now comes before what teaches for later.
-        return _highest(measured, missing.load()) if measured else _highest(untested, 0.0)
+        return _highest(measured, missing.load(), room.workers) if measured else _highest(untested, 0.0, room.workers)
 
     def _rent(self, best: Candidate, missing: Shortage, rents: Iterable[Rent]) -> Rent:
         now_s, endpoint = self.fleet.now_s, self.snapshot.group.endpoint
@@ -273,8 +276,8 @@ class _Market:
         )
 
 
-def _highest(candidates: Iterable[Candidate], missing_load: float) -> Candidate | None:
-    return max(candidates, key=lambda one: (one.score(missing_load), -one.offer.offer_id, one.autogroup), default=None)
+def _highest(candidates: Iterable[Candidate], missing_load: float, places: int) -> Candidate | None:
+    return max(candidates, key=lambda one: (one.score(missing_load, places), -one.offer.offer_id, one.autogroup), default=None)
 
 
 def _why(best: Candidate, missing: Shortage) -> str:

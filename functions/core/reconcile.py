@@ -276,7 +276,7 @@ def _ask(worker: Worker, reason: str) -> ConfirmGone:
 
 def _instance_id(worker: Worker) -> int:
     instance_id = worker.rental.instance_id
-    assert instance_id is not None, f"{worker.worker_id} is {worker.rental.state} without an instance"  # noqa: S101
+    assert instance_id is not None, f"{worker.worker_id} is {worker.rental.state} without an instance"
     return instance_id
 
 

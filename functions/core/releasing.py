@@ -1,7 +1,7 @@
 """What to remove when the fleet is larger than it need be. Nothing here ever undercuts the need.
 
-* A surplus must last SURPLUS_WINDOW_S without a break before anything goes, except after the inactivity timeout, which is
-  itself such a window. Unknown demand is no surplus.
+* A surplus must last `scale_down_window` seconds without a break before anything goes, except after the inactivity timeout,
+  which is itself such a window. Unknown demand is no surplus.
 * What is not ready goes first. A serving worker goes only if the *serving* rest carries the need: what boots may never be ready.
 * Worst value first, and a few at a time: the next decision looks again.
 * A worker that leaves service is stopped if the reserve wants it, else destroyed. Stopped workers beyond the reserve are destroyed.
@@ -21,7 +21,6 @@ from functions.core.plan import Action, Destroy, Drain, Stop
 from functions.core.pricing import Headroom
 from functions.core.sizing import Need
 
-SURPLUS_WINDOW_S: Final = 120.0
 _DRAINS_PER_TICK_DIVISOR: Final = 8  # an eighth of the serving fleet a decision, at least one
 _S = WorkerState
 
@@ -42,11 +41,11 @@ def release(fleet: Fleet, need: Need, *, surplus_since_s: float | None, cold_sur
     held = _balance(fleet, (*fleet.running(), *fleet.cold()), load_min=need.held_load, workers_min=need.held_workers)
     running, held_after = _spare_running(fleet, need, held)
     since_s = _since(surplus_since_s, running, now_s=fleet.now_s)
-    if not (need.idle or _lasted(since_s, now_s=fleet.now_s)):
+    if not (need.idle or _lasted(since_s, need, now_s=fleet.now_s)):
         running, held_after = (), held
     cold = _spare_cold(fleet, held_after)
     cold_since_s = _since(cold_surplus_since_s, cold, now_s=fleet.now_s)
-    if not (need.idle or _lasted(cold_since_s, now_s=fleet.now_s)):
+    if not (need.idle or _lasted(cold_since_s, need, now_s=fleet.now_s)):
         cold = ()
     return Release(actions=(*running, *cold), surplus_since_s=since_s, cold_surplus_since_s=cold_since_s)
 
@@ -172,7 +171,7 @@ def _is_leaving(worker: Worker) -> bool:
 def _dismiss(worker: Worker, reason: str) -> Action:
     if worker.rental.state is _S.READY:
         return Drain(worker_id=worker.worker_id, to=_S.DESTROYING, reason=reason)
-    assert worker.rental.instance_id is not None, f"{worker.worker_id} is {worker.rental.state} without an instance"  # noqa: S101
+    assert worker.rental.instance_id is not None, f"{worker.worker_id} is {worker.rental.state} without an instance"
     return Destroy(worker_id=worker.worker_id, instance_id=worker.rental.instance_id, reason=reason)
 
 
@@ -182,5 +181,5 @@ def _since(since_s: float | None, surplus: tuple[Action, ...], *, now_s: float) 
     return now_s if since_s is None else since_s
 
 
-def _lasted(since_s: float | None, *, now_s: float) -> bool:
-    return since_s is not None and now_s - since_s >= SURPLUS_WINDOW_S
+def _lasted(since_s: float | None, need: Need, *, now_s: float) -> bool:
+    return since_s is not None and now_s - since_s >= need.scale_down_window_s

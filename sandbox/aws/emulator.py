@@ -41,8 +41,8 @@ ACCOUNT_ID: Final = "123456789012"
 START_DEADLINE_S: Final = 30.0
 STOP_GRACE_S: Final = 6.0
 REQUEST_TIMEOUT_S: Final = 10.0
-FUNCTION_CONCURRENCY_MAX: Final = 64
-"""Executions at a time; a worker is about 50 MB, and AWS's default of 1,000 would not fit here."""
+FUNCTION_CONCURRENCY_MAX: Final = 16
+"""Executions at a time; a worker is about 50 MB, and AWS's default of 1,000 would not fit here. More are throttled, as on AWS."""
 WARM_WORKER_TTL_S: Final = 60
 LOG_TAIL_LINES: Final = 30
 

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 from sandbox.generated import Generated
 
-IN_FLIGHT_MAX: Final = 96
+IN_FLIGHT_MAX: Final = 48
 PAUSED_LOOK_S: Final = 0.05
 
 

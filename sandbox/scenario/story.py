@@ -26,9 +26,9 @@ from sandbox.scenario.view import WorkerRow
 from sandbox.scenario.watch import Watch
 from sandbox.system import HELLO, LLM, System
 
-TOKENS: Final = 120
-RAMP: Final = ((0.6, 8.0), (1.5, 12.0), (3.0, 20.0))  # requests per second, for how many seconds
-EBB_RATE_PER_S: Final = 0.5
+TOKENS: Final = 200
+RAMP: Final = ((0.4, 6.0), (0.9, 10.0), (1.7, 20.0))  # requests per second, for how many seconds
+EBB_RATE_PER_S: Final = 0.3
 FLEET_MIN: Final = 3
 PROBES: Final = 100
 PROBE_WRITES_MAX: Final = 1.05  # a probe or two may have to wait, which is a write more

@@ -36,6 +36,7 @@ def test_every_parameter_of_a_group_arrives() -> None:
         "max_queue_time": 60.0,
         "target_queue_time": 20.0,
         "inactivity_timeout": -1.0,
+        "scale_down_window": 30.0,
         "ticket_ttl_s": 30,
         "endpoint_state": "suspended",
     }
