@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from sandbox.marketplace.faults import Fate
+from sandbox.marketplace.agenda import HostSays
+from sandbox.marketplace.faults import Fate, FaultOptions, Span
+from sandbox.marketplace.lifecycle import Event
 from sandbox.marketplace.market import MarketOptions
 from sandbox.marketplace.world import WorldOptions
 from tests.sandbox.marketplace.shop import CREATE, QUIET, Json, Shop, told
@@ -396,6 +398,29 @@ def test_a_machine_that_is_not_heard_hides_its_instance_and_returns(shop: Shop, 
     assert unheard["actual_status"] == {"goes_silent": "unknown", "goes_offline": "offline"}[fate]
     assert unheard["intended_status"] == "running"
     assert "ports" not in unheard
+    assert shop.row(contract_id)["actual_status"] == "running"
+
+
+def test_a_late_report_about_an_earlier_phase_is_void(shop: Shop) -> None:
+    contract_id = shop.rent()
+    contract = shop.world.contracts.live[contract_id]
+    late = HostSays(contract_id, contract.epoch - 1, Event.HOST_CONTACTED)
+
+    shop.world.contracts.hear(late, shop.world.now_us)
+
+    assert shop.row(contract_id)["actual_status"] is None
+
+
+def test_the_end_of_one_outage_does_not_end_the_next() -> None:
+    shop = Shop(WorldOptions(market=QUIET, faults=FaultOptions(outage=Span(least_s=50.0, most_s=60.0))))
+    contract_id = shop.rent_running()
+    shop.post(f"/_sim/instances/{contract_id}/fate", {"fate": "goes_silent"})
+    shop.wait(40)
+    shop.post(f"/_sim/instances/{contract_id}/fate", {"fate": "goes_offline"})
+
+    shop.wait(30)
+    assert shop.row(contract_id)["actual_status"] == "offline"
+    shop.wait(60)
     assert shop.row(contract_id)["actual_status"] == "running"
 
 

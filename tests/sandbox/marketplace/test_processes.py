@@ -172,6 +172,15 @@ async def test_a_machine_without_network_freezes_its_processes(tmp_path: Path) -
         await until(frozen, what="a stopped process")
 
 
+async def test_a_frozen_process_still_ends_gracefully(tmp_path: Path) -> None:
+    async with serving(boot=_boot(tmp_path, POLITE, grace_s=60.0)) as caller:
+        contract_id = await _booted(caller)
+        await caller.json("POST", f"/_sim/instances/{contract_id}/fate", {"fate": "goes_offline"})
+        await caller.json("PUT", f"/api/v0/instances/{contract_id}/", {"state": "stopped"})
+
+        await caller.until_log(contract_id, "goodbye")
+
+
 async def test_a_reboot_is_a_new_process_in_the_same_place(tmp_path: Path) -> None:
     async with serving(boot=_boot(tmp_path, POLITE)) as caller:
         contract_id = await _booted(caller)
