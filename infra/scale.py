@@ -16,7 +16,7 @@ from infra.function import Foundation, Function, FunctionShape
 from infra.permissions import Statement
 
 MEMORY_MB: Final = 1024
-TIMEOUT_S: Final = 60  # a busy group is ticked for most of the minute between two schedule events, never beyond it
+TIMEOUT_S: Final = 300  # for a release; a busy group is ticked for most of a minute only, until the next schedule event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

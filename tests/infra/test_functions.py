@@ -64,7 +64,7 @@ def test_the_scale_functions_environment(stack: RecordedStack) -> None:
     }
 
 
-@pytest.mark.parametrize(("part", "memory_mb", "timeout_s"), [("route", 512, 10), ("report", 256, 10), ("scale", 1024, 60)])
+@pytest.mark.parametrize(("part", "memory_mb", "timeout_s"), [("route", 512, 10), ("report", 256, 10), ("scale", 1024, 300)])
 def test_a_function_is_arm64_and_has_its_own_memory_and_timeout(
     stack: RecordedStack, part: str, memory_mb: int, timeout_s: int
 ) -> None:
