@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import json
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -297,6 +299,13 @@ async def test_what_is_no_json_is_a_bad_request() -> None:
 async def test_a_body_beyond_the_limit_is_refused() -> None:
     async with bench() as it, it.session.post(it.url + "/generate", data=b"x" * (BODY_MAX + 1)) as reply:
         assert (reply.status, (await reply.json())["error"]) == (413, "body_too_large")
+
+
+async def test_a_compressed_body_is_not_opened() -> None:
+    async with bench() as it:
+        data = zlib.compress(json.dumps(it.control_plane.body({"inputs": "x" * 10_000_000})).encode())
+        async with it.session.post(it.url + "/generate", data=data, headers={"Content-Encoding": "deflate"}) as reply:
+            assert (reply.status, (await reply.json())["error"]) == (400, "invalid_json")
 
 
 @pytest.mark.parametrize(("phase", "status"), [("ready", 200), ("draining", 503)])

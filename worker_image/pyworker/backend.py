@@ -36,10 +36,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """A request of our own. `input_load` is counted when its first output arrives, `unit_load` for every unit of output.
-
-    A reply in one piece is one unit.
-    """
+    """A request of our own: the load of its input, and of every unit of its output. A reply in one piece is one unit."""
 
     route: Route
     payload: Mapping[str, Any]

@@ -141,7 +141,8 @@ def _answer(problem: Problem, *, retry_after_s: float = UNAVAILABLE_RETRY_AFTER_
 
 async def listen(app: web.Application, *, host: str, port: int) -> web.AppRunner:
     """Serve `app`; its port is in `runner.addresses`. A client that goes away cancels its handler."""
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    # Bodies stay as they were sent: a small compressed one could hold gigabytes.
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0, auto_decompress=False)
     await runner.setup()
     await web.TCPSite(runner, host, port, backlog=BACKLOG, reuse_address=True).start()
     return runner

@@ -15,6 +15,7 @@ streams, 134.0 at 8, time to first token 0.22 s -> 2.5 s).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import statistics
@@ -120,23 +121,26 @@ class PerfTest:
 
     async def _attempt_whole(self, trial: Trial, tally: Tally) -> None:
         started_s = self._now_s()
-        tally.running[id(trial)] = started_s
-        try:
+        with tally.pending(started_s):
             async for count in self._upstream.attempt(trial):
                 tally.spread(count * trial.unit_load + trial.input_load, started_s, self._now_s())
-        finally:
-            del tally.running[id(trial)]
         tally.served(first_output_s=self._now_s() - started_s, step_s=None)
 
     async def _attempt_streamed(self, trial: Trial, tally: Tally) -> None:
         started_s = self._now_s()
-        first_s, units = 0.0, 0
-        async for count in self._upstream.attempt(trial):
-            now_s = self._now_s()
-            tally.arrived(count * trial.unit_load + (0.0 if units else trial.input_load), now_s)
-            first_s, units = first_s or now_s, units + count
-        step_s = (self._now_s() - first_s) / (units - 1) if units > 1 else None
-        tally.served(first_output_s=(first_s or self._now_s()) - started_s, step_s=step_s)
+        async with contextlib.aclosing(self._upstream.attempt(trial)) as counts:
+            with tally.pending(started_s):
+                units = await anext(counts, 0)
+                first_s = self._now_s()
+                tally.spread(trial.input_load, started_s, first_s)
+            tally.arrived(units * trial.unit_load, first_s)
+            later_units = 0
+            async for count in counts:
+                tally.arrived(count * trial.unit_load, self._now_s())
+                later_units += count
+        # Units come several at a time: those of the first arrival tell nothing of the time between two.
+        step_s = (self._now_s() - first_s) / later_units if later_units else None
+        tally.served(first_output_s=first_s - started_s, step_s=step_s)
 
     async def _warm_up(self) -> None:
         started_s = self._now_s()

@@ -1,12 +1,15 @@
 """Work as it arrives, in bins of time. Pure: every time is an argument (seconds of one monotonic clock).
 
-A streamed unit counts in the bin in which it came. A reply in one piece says nothing until it ends, and then counts evenly over
-its whole duration; so while such a trial runs, the bins since its start are not final, and `whole_bins` leaves them out.
-Otherwise the last trials of a test, begun and never counted, would make every serial server look slow.
+A streamed unit counts in the bin in which it came. What a server does in silence (reading a prompt before its first output, making
+a reply that comes in one piece) counts evenly over the whole time it took; so while a trial is `pending`, the bins since its
+start are not final, and `whole_bins` leaves them out. Otherwise prompts would come in lumps, and the last trials of a test, begun
+and never counted, would make every serial server look slow.
 """
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 
@@ -21,7 +24,7 @@ class Tally:
     gap_max_s: float = 0.0
     first_outputs_s: list[float] = field(default_factory=list)
     steps_s: list[float] = field(default_factory=list)
-    running: dict[int, float] = field(default_factory=dict)  # trials whose reply comes in one piece: start by number
+    pending_s: list[float] = field(default_factory=list)  # starts of trials that work in silence
     trials: int = 0
     errors: int = 0
     errors_in_a_row: int = 0
@@ -39,7 +42,7 @@ class Tally:
         self.gap_max_s, self.last_s = max(self.gap_max_s, now_s - self.last_s), now_s
 
     def spread(self, load: float, from_s: float, to_s: float) -> None:
-        """Count a reply in one piece, evenly from the start of its trial to its end."""
+        """Count work done in silence, evenly over its time."""
         if self.started_s is None or to_s <= max(from_s, self.started_s):
             return
         load_per_s = load / (to_s - from_s)
@@ -49,6 +52,15 @@ class Tally:
             next_s = min(end_s, max((index + 1) * self.bin_s, at_s + 1e-9))
             self._add(load_per_s * (next_s - at_s), index)
             at_s = next_s
+
+    @contextlib.contextmanager
+    def pending(self, started_s: float) -> Iterator[None]:
+        """Mark a trial as working in silence for the block, which counts that work with `spread`."""
+        self.pending_s.append(started_s)
+        try:
+            yield
+        finally:
+            self.pending_s.remove(started_s)
 
     def failed(self, reason: str) -> None:
         """Count a trial that was not served."""
@@ -65,7 +77,7 @@ class Tally:
         """Return the bins that can no longer change, silent ones included."""
         if self.started_s is None:
             return []
-        final_s = min([now_s, *self.running.values()])
+        final_s = min([now_s, *self.pending_s])
         count = max(0, int((final_s - self.started_s) / self.bin_s))
         return [*self.bins, *[0.0] * count][:count]
 

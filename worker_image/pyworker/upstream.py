@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -89,7 +89,7 @@ class Upstream:
             raise UpstreamFailed(f"{self.backend.info_path} could not be read: {type(exc).__name__}") from exc
         return self.backend.capacity(info if isinstance(info, dict) else {})
 
-    async def attempt(self, trial: Trial) -> AsyncIterator[int]:
+    async def attempt(self, trial: Trial) -> AsyncGenerator[int, None]:
         """Send a trial; yield how many units of output arrived, whenever some did.
 
         Raises UpstreamFailed for any reply but a whole good one.

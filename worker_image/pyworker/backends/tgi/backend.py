@@ -16,7 +16,7 @@ GENERATE_STREAM: Final = Route(path="/generate_stream", load=load_of, reader=tok
 
 def trial(rng: random.Random, units: float, prompt_weight: float) -> Trial:
     """Ask for `units` tokens, streamed. TGI cannot be told to ignore the end of text, so what counts is what comes."""
-    prompt = trial_prompt(rng)
+    prompt = trial_prompt(rng, units)
     payload = {"inputs": prompt, "parameters": {"max_new_tokens": max(1, round(units)), "do_sample": False}}
     return Trial(route=GENERATE_STREAM, payload=payload, input_load=prompt_weight * text_tokens(prompt))
 
