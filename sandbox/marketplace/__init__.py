@@ -2,13 +2,15 @@
 
 The parts, innermost first; an arrow reads "is used by":
 
-    quantiles, gpus -> market -> machine, offers ----+
-    query ---------------------------------------+   |
-    lifecycle -> instance -> contracts ------+   |   |
-    ledger, faults, durations, agenda -------+-> world -> api (bytes in, bytes out) -> server (sockets, processes)
-                                                   |
-                                                   +--> an in-process simulation drives `world` or `api` directly
+    quantiles, gpus -> market -> machine -> offers, query ---------------+
+    lifecycle -> instance -----+                                         |
+    ledger, faults, durations -+-> contracts -> rivals, course -> world -+-> api -> server (sockets) + processes (with a warden)
+    agenda, effects -----------+                                    |    |
+                                                                    +----+-> an in-process simulation
 
-Everything up to and including `api` is pure: time is an argument, randomness a seeded `random.Random`, and what should happen
-to real processes comes out as values (`effects`). Only `server`, `processes`, `warden` and `__main__` touch the machine.
+Everything up to and including `api` is pure: time is an argument, randomness a seeded `random.Random`, and what should happen to
+real processes comes out as values (`effects`). Only `server`, `processes`, `local_ports`, `warden` and `__main__` touch the machine.
+
+A simulation drives `Api.handle(Request(...), now_s=...)` in place of HTTP, jumps to `World.next_event_s()`, and takes
+`World.take_effects()` as the cue for its own workers.
 """
