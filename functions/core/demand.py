@@ -13,6 +13,7 @@ just now.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +28,8 @@ WINDOW_S_MAX: Final = 60.0
 # A burst seven seconds after the first sample is no rate of a seventh of it per second.
 SPAN_S_MIN: Final = 15.0
 SAMPLES_MAX: Final = 64
+# Of a total, far above what adding a thousand workers in another order changes and far below any request.
+ROUNDING: Final = 1e-12
 TOMBSTONE_KEPT_S: Final = 900.0
 
 
@@ -51,9 +54,9 @@ def observe(snapshot: Snapshot, *, now_s: float) -> Demand:
     """Return the demand on the group now."""
     waiting = [request for request in snapshot.waiting if still_waits(request, now_s=now_s)]
     waiting_load = sum(request.cost for request in waiting)
-    assigned_load = sum(worker.assignments.assigned_load for worker in snapshot.workers) + retired_load(snapshot)
+    assigned_load = math.fsum((_assigned_load(snapshot.workers), retired_load(snapshot)))
     samples = snapshot.state.samples
-    grew = bool(samples) and assigned_load > samples[-1].assigned_load
+    grew = bool(samples) and _growth(samples[-1].assigned_load, assigned_load) > 0
     asked_now = grew or bool(waiting) or _serving_something(snapshot.workers, now_s=now_s)
     last_asked_at_s = snapshot.state.last_demand_at_s
     return Demand(
@@ -74,7 +77,7 @@ def still_waits(request: WaitingRequest, *, now_s: float) -> bool:
 
 def retired_load(snapshot: Snapshot) -> float:
     """Return the load that was assigned to workers whose items are gone."""
-    known = sum(worker.assignments.assigned_load for worker in snapshot.workers)
+    known = _assigned_load(snapshot.workers)
     newest = snapshot.state.samples[-1].assigned_load if snapshot.state.samples else 0.0
     return max(snapshot.state.retired_assigned_load, newest - known)
 
@@ -97,8 +100,17 @@ def _rate(samples: tuple[DemandSample, ...], arrived_load: float, *, window_s: f
     if not before:
         return None
     begin = next((sample for sample in reversed(before) if sample.at_s <= now_s - window_s), before[0])
-    grown = arrived_load - begin.assigned_load - begin.waiting_load
-    return max(0.0, grown) / max(now_s - begin.at_s, SPAN_S_MIN)
+    return _growth(begin.assigned_load + begin.waiting_load, arrived_load) / max(now_s - begin.at_s, SPAN_S_MIN)
+
+
+def _assigned_load(workers: Iterable[Worker]) -> float:
+    return math.fsum(worker.assignments.assigned_load for worker in workers)
+
+
+def _growth(before: float, after: float) -> float:
+    """Return by how much a total has grown; the last digits of a sum whose terms moved about are no demand."""
+    grown = after - before
+    return grown if grown > ROUNDING * after else 0.0
 
 
 def _serving_something(workers: Iterable[Worker], *, now_s: float) -> bool:
