@@ -95,6 +95,13 @@ def test_the_inference_server_does_not_get_our_credentials(tmp_path: Path) -> No
     assert not {"MASTER_TOKEN", "CONTAINER_API_KEY"} & {*settings.launch_environment}
 
 
+def test_secrets_are_known_by_their_names(tmp_path: Path) -> None:
+    """So that an error report can be kept free of them."""
+    _, settings = read_environment({**GOOD, "HF_TOKEN": "hf-secret", "WANDB_API_KEY": "wb-secret"}, working_directory=tmp_path)
+
+    assert settings.secrets == {GOOD["MASTER_TOKEN"], "hf-secret", "wb-secret"}
+
+
 def test_the_command_given_starts_the_server(tmp_path: Path) -> None:
     _, settings = read_environment({**GOOD, "MODEL_LAUNCH_COMMAND": "serve --name 'a b'"}, working_directory=tmp_path)
 

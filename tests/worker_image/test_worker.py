@@ -230,6 +230,25 @@ async def test_a_bad_variable_is_reported_by_name(folder: Path) -> None:
             assert ("BACKEND" in plane.last.error, "HEADGATE_SLOTS" in plane.last.error) == (True, True)
 
 
+async def test_a_port_that_is_taken_is_reported(folder: Path) -> None:
+    async with FakeControlPlane().serving() as plane:
+        port = int(plane.url.rpartition(":")[2])
+        async with running_worker(folder, environment(plane, port=port)):
+            await phase_of(plane, Phase.ERROR)
+
+            assert f"cannot listen on 127.0.0.1:{port}" in plane.last.error
+
+
+async def test_an_error_report_holds_no_secret_of_the_environment(folder: Path) -> None:
+    async with FakeControlPlane().serving() as plane:
+        command = "sh -c 'echo \"OSError: 401 for hf-my-secret\"; exit 1'"
+        given = environment(plane, port=free_port(), MODEL_LAUNCH_COMMAND=command, HF_TOKEN="hf-my-secret")
+        async with running_worker(folder, given):
+            await phase_of(plane, Phase.ERROR)
+
+            assert plane.last.error == "the inference server exited with code 1 (OSError: 401 for ***)"
+
+
 async def test_a_worker_that_knows_nobody_ends_naming_every_variable(folder: Path) -> None:
     async with FakeControlPlane().serving() as plane:
         given = environment(plane, port=free_port(), HEADGATE_WORKER_ID="", MASTER_TOKEN="", BACKEND="")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pyworker.settings import Identity
 
 EXIT_BAD_ENVIRONMENT: Final = 2
+EXIT_CANNOT_LISTEN: Final = 3
 
 _log = logging.getLogger(__name__)
 
@@ -32,12 +33,16 @@ def main() -> int:
             asyncio.run(_report_failure(exc.identity, f"bad environment: {exc}"))
         return EXIT_BAD_ENVIRONMENT
     # Imported only now: half a second of HTTP machinery that a bad environment does not need.
-    from pyworker.worker import Worker  # noqa: PLC0415
+    from pyworker.worker import CannotListen, Worker  # noqa: PLC0415
 
     async def run() -> None:
         await Worker(identity, settings).run()
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    except CannotListen as exc:
+        asyncio.run(_report_failure(identity, str(exc)))
+        return EXIT_CANNOT_LISTEN
     return 0
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import random
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ DRAIN_TIMEOUT_S: Final = 120.0
 BODY_BYTES_MAX: Final = 4 * 2**20  # anybody may make the worker hold this much, before the ticket in it is checked
 PROMPT_WEIGHT: Final = 0.2
 _CREDENTIALS: Final = frozenset({"MASTER_TOKEN", "CONTAINER_API_KEY", "JUPYTER_TOKEN"})
+_SECRET_NAME: Final = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|_KEY$")
 _DAY_S: Final = 86_400.0
 
 
@@ -68,6 +70,7 @@ class Settings:
     model_id: str
     launch_command: tuple[str, ...]
     launch_environment: Mapping[str, str] = field(repr=False)
+    secrets: frozenset[str] = field(repr=False)
     working_directory: Path
     slots: int
     prompt_weight: float
@@ -111,6 +114,7 @@ def _settings(reader: _Reader, working_directory: Path) -> Settings:
         model_id=environment.get("MODEL_ID", ""),
         launch_command=_launch_command(reader, backend),
         launch_environment=_without_credentials(environment),
+        secrets=_secrets(environment),
         working_directory=working_directory,
         slots=reader.integer("HEADGATE_SLOTS", default=0, minimum=0, maximum=4096),
         prompt_weight=reader.number("HEADGATE_PROMPT_WEIGHT", default=PROMPT_WEIGHT, minimum=0, maximum=100),
@@ -150,6 +154,11 @@ def _no_trial(_rng: random.Random, _units: float, _prompt_weight: float) -> Tria
 
 # Stands in for a backend that is not there, until the problem is told along with the others.
 _NO_BACKEND: Final = Backend(name="", routes=(), trial=_no_trial)
+
+
+def _secrets(environment: Mapping[str, str]) -> frozenset[str]:
+    # By name, since who rents may pass any: what an inference server writes of them must not get into an error report.
+    return frozenset(value for name, value in environment.items() if _SECRET_NAME.search(name))
 
 
 class _Reader:

@@ -10,7 +10,6 @@ serves nobody, whatever its phase.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -40,7 +39,6 @@ class Standing:
         self.closing = False
         self.disowned = False
         self.on_change = on_change
-        self.failed = asyncio.Event()
         self._secrets = tuple(secret for secret in secrets if len(secret) >= SECRET_LENGTH_MIN)
 
     @property
@@ -84,7 +82,6 @@ class Standing:
         if self.phase is not Phase.ERROR:
             self.error = self._redacted(reason)[:ERROR_LENGTH_MAX]
             self._enter(Phase.ERROR)
-            self.failed.set()
 
     def _enter(self, phase: Phase) -> None:
         assert phase in NEXT[self.phase], f"{self.phase} -> {phase}"

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from protocol.report import Phase
 from protocol.ticket import Ticket
 from pyworker.child import ServerProcess, bound_log
 from pyworker.clock import RouterClock
@@ -45,14 +46,17 @@ LAST_WORDS_S: Final = 3.0
 _log = logging.getLogger(__name__)
 
 
+class CannotListen(Exception):
+    """The port for clients is taken or not ours; nobody could reach this worker."""
+
+
 class Worker:
     """Everything that a worker is made of. Make it inside the running loop, and call `run` once."""
 
     def __init__(self, identity: Identity, settings: Settings) -> None:
         self._identity, self._settings = identity, settings
         self._clock, self._ledger = RouterClock(), Ledger()
-        secrets = {identity.token, settings.launch_environment.get("HF_TOKEN", "")}
-        self._standing = Standing(secrets=secrets)
+        self._standing = Standing(secrets=settings.secrets)
         self._control_plane = ControlPlane(identity)
         self._reporter = Reporter(
             identity, control_plane=self._control_plane, standing=self._standing, ledger=self._ledger, clock=self._clock
@@ -66,24 +70,33 @@ class Worker:
         self._child: ServerProcess | None = None
         self._tail, self._watch = LogTail(settings.model_log), self._make_watch()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._bringing_up: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT."""
+        """Serve until SIGTERM or SIGINT. Raises CannotListen."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        front = await listen(self._front().application(), host=self._settings.listen_host, port=self._settings.listen_port)
-        _log.info("listening on %s for backend %s", front.addresses[0], self._settings.backend.name)
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self._control_plane.close)
             stack.push_async_callback(self._upstream.close)
             stack.push_async_callback(self._stop_child)
             # Before the child is stopped, so that nobody takes its end for a failure.
             stack.push_async_callback(self._end_tasks)
-            stack.push_async_callback(front.cleanup)
-            self._start(self._reporter.run(), self._reporter.run_completions(), self._bring_up(stack))
+            stack.push_async_callback((await self._listen()).cleanup)
+            self._start(self._reporter.run(), self._reporter.run_completions())
+            self._bringing_up = self._start(self._bring_up(stack))
             await self._stop.wait()
             await self._shut_down()
+
+    async def _listen(self) -> web.AppRunner:
+        host, port = self._settings.listen_host, self._settings.listen_port
+        try:
+            front = await listen(self._front().application(), host=host, port=port)
+        except OSError as exc:
+            raise CannotListen(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
+        _log.info("listening on %s:%s for backend %s", host, port, self._settings.backend.name)
+        return front
 
     def _front(self) -> Front:
         gate = Gate(
@@ -112,6 +125,9 @@ class Worker:
     def _changed(self) -> None:
         _log.info("phase %s%s", self._standing.phase, f": {self._standing.error}" if self._standing.error else "")
         self._reporter.urge()
+        if self._standing.phase is Phase.ERROR:
+            for task in self._bringing_up:
+                task.cancel()
 
     async def _bring_up(self, stack: contextlib.AsyncExitStack) -> None:
         started_s = self._clock.monotonic_s()
