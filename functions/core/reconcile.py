@@ -5,7 +5,8 @@ one action or none. None of them looks at demand: whether a worker is wanted is 
 
 Evidence, in this order:
 
-* A worker that was heard in this boot within WORKER_SILENT_AFTER_S is alive, whatever the marketplace's list claims.
+* A worker that was heard in this boot within WORKER_SILENT_AFTER_S is alive, whatever the marketplace's list claims; only where
+  a READY worker misses several reports *and* the list says that it does not run, two witnesses agree, and it is condemned sooner.
 * A presence in the list is evidence, an absence is a reason to ask about that one instance (`ConfirmGone`).
 * Silence condemns a worker only while others of the group are heard: if nobody is, the fault may lie with the reports' own path.
   Then only one is replaced at a time, the longest silent, and only after SILENT_ALONE_S, so that an outage never takes the fleet.
@@ -51,6 +52,9 @@ GIVE_UP_LISTS_MIN: Final = 3  # one list may be empty by a fault of the marketpl
 REPEAT_AFTER_S: Final = 15.0
 UNREADY_TIMEOUT_S: Final = 300.0  # for a worker that restarts its server while READY
 SILENT_ALONE_S: Final = 300.0
+# Four reports missed: a worker with requests reports every 2 s, one without every 10 s.
+SUSPECT_BUSY_S: Final = 8.0
+SUSPECT_IDLE_S: Final = 40.0
 _MESSAGE_LENGTH_MAX: Final = 200
 
 _S = WorkerState
@@ -163,7 +167,7 @@ def _unheard_boot(worker: Worker, sight: View) -> WorkerAction | None:
 
 
 def _ready(worker: Worker, sight: View) -> WorkerAction | None:
-    if not sight.heard(worker):
+    if not sight.heard(worker) or _is_down(worker, sight):
         return _silent(worker, sight)
     if worker.condition.phase is Phase.ERROR:
         return _condemn(worker, f"reported an error: {_brief(worker.condition.error)}", Fault.SERVICE)
@@ -171,6 +175,13 @@ def _ready(worker: Worker, sight: View) -> WorkerAction | None:
     if since_s is not None and sight.now_s - since_s > UNREADY_TIMEOUT_S:
         return _condemn(worker, f"not ready again for {UNREADY_TIMEOUT_S:.0f} s", Fault.SERVICE)
     return None
+
+
+def _is_down(worker: Worker, sight: View) -> bool:
+    """Tell whether a worker that should report, and does not, is also listed as failed or ended."""
+    suspect_s = SUSPECT_BUSY_S if worker.condition.in_flight else SUSPECT_IDLE_S
+    instance = sight.seen(worker)
+    return instance is not None and (instance.failed or not instance.running) and sight.silence_s(worker) > suspect_s
 
 
 def _silent(worker: Worker, sight: View) -> WorkerAction | None:
