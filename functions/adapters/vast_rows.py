@@ -20,6 +20,8 @@ from functions.core.pricing import micro_usd
 HOURS_PER_MONTH: Final = 720
 MESSAGE_LENGTH_MAX: Final = 300
 _RUNNING: Final = "running"
+# `unknown`: the host is not heard. Its instance may run and is billed as before, so it runs until something says otherwise.
+_RUNS: Final = frozenset({_RUNNING, "unknown"})
 _OFFLINE: Final = "offline"
 # The official client's classifier (vastai 1.9.1 cli/commands/machines.py): any of these in the status message means that it failed.
 _FAILURE: Final = re.compile(r"error|failed|failure|exception|traceback|oci runtime|permission denied", re.IGNORECASE)
@@ -76,7 +78,7 @@ class InstanceRow(_Row):
     def instance(self) -> Instance:
         """Return the instance. A price that is not shown is 0: unknown, and never used to lower a known one."""
         status, message = (self.actual_status or "").strip(), (self.status_msg or "").strip()
-        running = status == _RUNNING
+        running = status in _RUNS
         return Instance(
             instance_id=self.id,
             label=(self.label or "").strip(),

@@ -152,7 +152,7 @@ class HostileWorld:
         self.watch = Watch(world=world, store=self.store, endpoint=ENDPOINT, prefix=label_prefix(STACK, ENDPOINT))
         self.session = WorldSession(make_api(world), self.clock, on_call=self._on_call)
         reports = ReportPorts(store=self.store, token_secret=lambda: _TOKEN_SECRET, clock=self.clock, stack=STACK)
-        self.air = Air(clock=self.clock, reports=reports, rng=self.rng, loss=0.1, delay_s_max=8.0, repeats=0.1)
+        self.air = Air(clock=self.clock, reports=reports, rng=self.rng, loss=0.1, delay_s_max=8.0, repeats=0.1, lingering=0.03)
         self.clients = self._clients()
         self.clients.begin()
         self._schedule()
@@ -169,7 +169,7 @@ class HostileWorld:
         """Let time pass with every fault off."""
         self.hostile = False
         self.watch.world.plan.put(FaultOptions())
-        self.air.loss, self.air.delay_s_max, self.air.repeats = 0.0, 0.2, 0.0
+        self.air.loss, self.air.delay_s_max, self.air.repeats, self.air.lingering = 0.0, 0.2, 0.0, 0.0
         self.clients.rate_per_s, self.clients.abandoned = rate_per_s, 0.0
         for process in self.processes.values():
             process.lies = 1.0

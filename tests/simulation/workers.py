@@ -20,12 +20,11 @@ from tests.simulation.clock import SimulatedClock
 REPORT_S: Final = 5.0
 MEASURE_S: Final = 6.0
 PERF_PER_DLPERF: Final = 2.0
-LINGERING: Final = 0.03
 
 
 @dataclass(slots=True)
 class Air:
-    """What reports go through: each may be lost, late or sent twice."""
+    """What reports go through: each may be lost, late or sent twice. And how slowly answers are read."""
 
     clock: SimulatedClock
     reports: ReportPorts
@@ -33,6 +32,7 @@ class Air:
     loss: float = 0.0
     delay_s_max: float = 0.0
     repeats: float = 0.0
+    lingering: float = 0.0  # share of clients that read so slowly that their request stays in flight for minutes
 
     def send(self, worker: SimulatedWorker, report: WorkerReport) -> None:
         """Let a report arrive, or not."""
@@ -107,8 +107,7 @@ class SimulatedWorker:
         self.tickets.append(ticket)
         self.in_flight += 1
         self.busy_until_s = max(self.busy_until_s, clock.now_s()) + ticket.cost / self.true_perf
-        # Now and then someone reads a stream slowly: it stays in flight long after its work is done.
-        lingers_s = self.air.rng.uniform(100.0, 400.0) if self.air.rng.random() < LINGERING else 0.0
+        lingers_s = self.air.rng.uniform(100.0, 400.0) if self.air.rng.random() < self.air.lingering else 0.0
         clock.after(self.busy_until_s - clock.now_s() + lingers_s, lambda: self._finish(ticket.cost))
         return True
 
