@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from functions.core.capacity import is_coming, is_heard, is_serving
+from functions.core.capacity import is_coming, is_heard
 from functions.core.fleet import Fleet
 from functions.core.labels import emptiest_shard, new_worker_id
 from functions.core.lifecycle import HELD, WorkerState
@@ -97,7 +97,7 @@ def shortage(fleet: Fleet, need: Need) -> Shortage:
     they do not count as workers, so that one is rented, and its first report will tell.
     """
     running, cold = fleet.running(), fleet.cold()
-    certain = [worker for worker in running if is_coming(worker) or is_serving(worker, now_s=fleet.now_s)]
+    certain = [worker for worker in running if not fleet.blind or is_coming(worker)]
     running_load = fleet.load(running)
     return Shortage(
         running_load=need.running_load - running_load,

@@ -40,6 +40,7 @@ from functions.core.plan import (
     WorkerAction,
 )
 from functions.core.pricing import PRICE_TOLERANCE, dollars
+from functions.core.routing import backlog
 from functions.core.snapshot import Snapshot
 from protocol.report import Phase
 from protocol.ticket import CLOCK_SKEW_S
@@ -52,6 +53,7 @@ GIVE_UP_LISTS_MIN: Final = 3  # one list may be empty by a fault of the marketpl
 REPEAT_AFTER_S: Final = 15.0
 UNREADY_TIMEOUT_S: Final = 300.0  # for a worker that restarts its server while READY
 SILENT_ALONE_S: Final = 300.0
+LOAD_ROUNDING: Final = 1e-9
 # Four reports missed: a worker with requests reports every 2 s, one without every 10 s.
 SUSPECT_BUSY_S: Final = 8.0
 SUSPECT_IDLE_S: Final = 40.0
@@ -116,12 +118,17 @@ def view(snapshot: Snapshot, listing: Listing | None, *, now_s: float) -> View:
 def is_free(worker: Worker, *, now_s: float) -> bool:
     """Tell whether nothing is in flight on a draining worker and nothing can arrive any more.
 
-    A ticket may be used until it expires, by a worker's clock that may be CLOCK_SKEW_S behind; only a report from after that, and
-    from after the drain began, that counts nothing in flight proves it.
+    Only a report from after the drain began, since when nothing is assigned, can prove it, in one of two ways: the totals agree, so
+    that every ticket ever given out has been served or written off; or every ticket has expired, by a worker's clock that may be
+    CLOCK_SKEW_S behind, and nothing is in flight.
     """
+    if worker.condition.in_flight > 0 or worker.condition.reported_at_s <= worker.rental.state_since_s:
+        return False
+    # The table adds in decimal and the worker in binary.
+    if backlog(worker) <= LOAD_ROUNDING * max(1.0, worker.assignments.assigned_load):
+        return True
     last_arrival_s = worker.assignments.ticket_expires_at_s + CLOCK_SKEW_S
-    settled_s = max(worker.rental.state_since_s, last_arrival_s)
-    return worker.condition.reported_at_s > settled_s and now_s > settled_s and worker.condition.in_flight == 0
+    return worker.condition.reported_at_s > last_arrival_s and now_s > last_arrival_s
 
 
 def _renting(worker: Worker, sight: View) -> WorkerAction | None:
@@ -189,7 +196,9 @@ def _silent(worker: Worker, sight: View) -> WorkerAction | None:
     if instance is None and sight.missing(worker):
         return _ask(worker, "silent, and the marketplace does not list it")
     if instance is not None and instance.failed:
-        return _condemn(worker, f"silent, and the marketplace says: {_brief(instance.message or instance.status)}", Fault.SERVICE)
+        return _condemn(
+            worker, f"silent, and the marketplace says: {_brief(f'{instance.status}; {instance.message}')}", Fault.SERVICE
+        )
     if instance is not None and not instance.wants_running:
         reason = "the marketplace stopped it"
         return Drain(worker_id=worker.worker_id, to=_S.STOPPING, reason=reason) if worker.rental.state is _S.READY else None
@@ -210,13 +219,20 @@ def _draining(worker: Worker, sight: View) -> WorkerAction | None:
     instance = sight.seen(worker)
     heard = sight.heard(worker)
     ended = instance is not None and not instance.running and not heard
-    if ended or is_free(worker, now_s=sight.now_s):
+    if ended:
         return _after_drain(worker, worker.rental.reason)
-    if sight.age_s(worker) > DRAIN_DEADLINE_S:
-        return _after_drain(worker, f"drain deadline of {DRAIN_DEADLINE_S:.0f} s passed")
     if heard and worker.condition.phase is Phase.ERROR:
         return _condemn(worker, f"reported an error: {_brief(worker.condition.error)}", Fault.SERVICE)
     return None if heard else _silent(worker, sight)
+
+
+def end_of_drain(worker: Worker, *, now_s: float) -> WorkerAction | None:
+    """Return what follows a drain that is over, None while it is not. Asked last: who is needed again has been taken back."""
+    if is_free(worker, now_s=now_s):
+        return _after_drain(worker, worker.rental.reason)
+    if now_s - worker.rental.state_since_s > DRAIN_DEADLINE_S:
+        return _after_drain(worker, f"drain deadline of {DRAIN_DEADLINE_S:.0f} s passed")
+    return None
 
 
 def _after_drain(worker: Worker, reason: str) -> WorkerAction:

@@ -5,7 +5,8 @@ In this order, each step on the fleet as the steps before will leave it:
 1. *Repair*: every worker's own situation (`reconcile`), and instances that nobody accounts for (`listing.strays`).
 2. *Mend* broken ceilings, *retire* what is no longer configured.
 3. *Grow* when the fleet cannot carry the need, within the ceilings.
-4. *Release* what has been too much for long enough.
+4. *End* the drains that are over; a worker that was needed again has been taken back by then.
+5. *Release* what has been too much for long enough.
 
 Invariants, whatever the snapshot holds (tests/core/test_scaling_properties.py):
 
@@ -47,7 +48,7 @@ from functions.core.plan import (
     advance,
 )
 from functions.core.pricing import Headroom, headroom
-from functions.core.reconcile import next_step, view
+from functions.core.reconcile import end_of_drain, next_step, view
 from functions.core.releasing import excess, halt, mend, release, retire
 from functions.core.scaler_state import ScalerState
 from functions.core.sizing import Need, size
@@ -74,6 +75,7 @@ def decide(snapshot: Snapshot, *, now_s: float) -> Plan:
             desk = _scale(desk)
         case EndpointState.STOPPED:
             desk = desk.doing(halt(desk.fleet())).saying("The endpoint is stopped by its owner.")
+            desk = desk.doing(_ends_of_drains(desk))
         case EndpointState.SUSPENDED:
             desk = desk.saying("The endpoint is suspended by its owner: its fleet stays as it is.")
     return desk.plan()
@@ -167,6 +169,7 @@ def _scale(desk: _Desk) -> _Desk:
     # What was just learned (a machine to avoid, a breaker that tripped) already counts.
     growth = grow(replace(desk.snapshot, state=desk.state), desk.fleet(), need, room)
     desk = _note_need(desk, need, growth).doing(growth.actions)
+    desk = desk.doing(_ends_of_drains(desk))
     removal = release(
         desk.fleet(),
         need,
@@ -178,6 +181,11 @@ def _scale(desk: _Desk) -> _Desk:
     state = replace(desk.state, surplus_since_s=surplus_s, cold_surplus_since_s=cold_surplus_s)
     desk = replace(desk, state=state)
     return desk if desk.actions or desk.sentences else desk.saying(_verdict(desk, need))
+
+
+def _ends_of_drains(desk: _Desk) -> Iterable[Action]:
+    draining = desk.fleet().available(_S.DRAINING)
+    return [step for worker in draining if (step := end_of_drain(worker, now_s=desk.now_s)) is not None]
 
 
 def _verdict(desk: _Desk, need: Need) -> str:

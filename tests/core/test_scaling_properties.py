@@ -32,7 +32,7 @@ from functions.core.snapshot import Snapshot, from_json, to_json
 from tests.core.builders import NOW_S
 from tests.core.strategies import hungry_snapshots, snapshots
 
-often = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+often = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
 
 def _after(snapshot: Snapshot, plan: Plan) -> tuple[Worker, ...]:

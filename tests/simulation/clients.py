@@ -34,6 +34,7 @@ class Clients:
     caches: RouteCaches = field(default_factory=RouteCaches)
     served: int = 0
     waiting: dict[int, float] = field(default_factory=dict)  # by number: since when
+    on_the_way: set[Ticket] = field(default_factory=set)  # given out and not used
 
     def begin(self) -> None:
         """Ask for ever, at the present rate."""
@@ -58,6 +59,7 @@ class Clients:
             self.clock.after(POLL_S, lambda: self._poll(again, since_s))
             return
         self.waiting.pop(answer.ticket.request_idx, None)
+        self.on_the_way.add(answer.ticket)
         if self.rng.random() >= self.abandoned:
             self.clock.after(self.rng.uniform(0.05, 3.0), lambda: self._use(answer.ticket, since_s))
 
@@ -68,6 +70,7 @@ class Clients:
         self._ask(call, since_s)
 
     def _use(self, ticket: Ticket, since_s: float) -> None:
+        self.on_the_way.discard(ticket)
         if self.deliver(ticket):
             self.served += 1
             return

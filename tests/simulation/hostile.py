@@ -128,6 +128,7 @@ class HostileWorld:
     seed: int
     hostile: bool = True
     nested: int = 0
+    calling: bool = False  # a scaler waits for the marketplace
     invocations: int = 0
     processes: dict[int, SimulatedWorker] = field(default_factory=dict)
 
@@ -149,7 +150,9 @@ class HostileWorld:
             self.store.put_autogroup(ENDPOINT, autogroup)
         options = WorldOptions(market=QUIET_MARKET, faults=_faults(self.rng), boot_speed=3.0, credit_usd=10_000.0)
         world = make_world(now_s=START_S, seed=self.rng.getrandbits(32), options=options)
-        self.watch = Watch(world=world, store=self.store, endpoint=ENDPOINT, prefix=label_prefix(STACK, ENDPOINT))
+        self.watch = Watch(
+            world=world, store=self.store, endpoint=ENDPOINT, prefix=label_prefix(STACK, ENDPOINT), on_the_way=self._tickets
+        )
         self.session = WorldSession(make_api(world), self.clock, on_call=self._on_call)
         reports = ReportPorts(store=self.store, token_secret=lambda: _TOKEN_SECRET, clock=self.clock, stack=STACK)
         self.air = Air(clock=self.clock, reports=reports, rng=self.rng, loss=0.1, delay_s_max=8.0, repeats=0.1, lingering=0.03)
@@ -177,6 +180,10 @@ class HostileWorld:
 
     def invoke(self) -> None:
         """Run one invocation of the scale function; it may be one of several at once."""
+        if self.calling:
+            # Nothing can fence a create that is on the wire: its client's timeout bounds it, far below RENT_CONFIRM_S.
+            self.clock.after(1.0, self.invoke)
+            return
         if self.nested >= NESTED_MAX:
             return
         self.nested += 1
@@ -238,6 +245,13 @@ class HostileWorld:
         self._settle()
 
     def _on_call(self, asked: Request, reply: Reply | None) -> None:
+        self.calling = True
+        try:
+            self._call(asked, reply)
+        finally:
+            self.calling = False
+
+    def _call(self, asked: Request, reply: Reply | None) -> None:
         if reply is None:
             self.clock.wait_s(self.rng.uniform(0.05, 0.8))
             self._settle()
@@ -277,6 +291,11 @@ class HostileWorld:
         )
         self.processes[contract_id] = worker
         worker.begin()
+
+    def _tickets(self, worker_id: str) -> int:
+        """Return how many unexpired tickets may still arrive at a worker."""
+        now_s = self.clock.now_s()
+        return sum(ticket.worker_id == worker_id and ticket.expires_at >= now_s for ticket in self.clients.on_the_way)
 
     def _deliver(self, ticket: Ticket) -> bool:
         alive = (process for process in self.processes.values() if process.alive and process.url == ticket.url)

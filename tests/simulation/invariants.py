@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
@@ -36,12 +36,13 @@ class Violated(AssertionError):
 
 @dataclass(slots=True)
 class Watch:
-    """Looks at every call and every tick. `unknown_since_s` is by contract."""
+    """Looks at every call and every tick. `unknown_since_s` is by contract; `on_the_way` counts a worker's unused tickets."""
 
     world: World
     store: MemoryStore
     endpoint: str
     prefix: str
+    on_the_way: Callable[[str], int]
     unknown_since_s: dict[int, float] = field(default_factory=dict)
     releasing: bool = False
     ticks: int = 0
@@ -107,7 +108,7 @@ class Watch:
             return
         if process.in_flight > 0:
             raise Violated(f"{worker.worker_id} is taken with {process.in_flight} in flight: {worker.rental.reason}")
-        if worker.assignments.ticket_expires_at_s > now_s:
+        if self.on_the_way(worker.worker_id) > 0:
             raise Violated(f"{worker.worker_id} is taken with unexpired tickets: {worker.rental.reason}")
 
 
