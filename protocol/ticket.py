@@ -9,7 +9,7 @@ tickets that their clients never used: when ticket n arrives, the worker knows t
 that total once those tickets have expired can no longer arrive, and is *written off*. Without it, backlog lost to
 clients that went away could only be discovered while the worker is idle.
 
-Invariants: `issued_at <= expires_at`; `reqnum` grows by one a ticket per worker; `cost` is finite and within 0..COST_MAX.
+Invariants: `issued_at <= expires_at`; `reqnum` grows by one a ticket per worker; `cost` is within COST_MIN..COST_MAX.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ from protocol.canonical import canonical_bytes
 TICKET_CONTEXT: Final = b"headgate-ticket-v1\n"
 CLOCK_SKEW_S: Final = 30
 COST_MAX: Final = 1e9
+# The router raises a smaller cost to this: only if every ticket adds to the totals do equal totals prove that all have arrived.
+COST_MIN: Final = 1e-3
 INTEGER_MAX: Final = 2**53  # beyond it a JavaScript client would alter the number it forwards
 TEXT_LENGTH_MAX: Final = 512
 SIGNATURE_BYTES: Final = 64

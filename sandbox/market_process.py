@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -92,9 +92,10 @@ class MarketProcess:
         """Return the ids of the contracts that are not destroyed."""
         return [row["id"] for row in self.contracts() if row["destroyed_s"] is None]
 
-    def bill_micro_usd(self) -> int:
-        """Return what the account has been charged so far."""
-        return int(self._get("/_sim/bill")["total_micro_usd"])
+    def bill_micro_usd(self) -> Mapping[str, int]:
+        """Return what the account has been charged so far, in micro-dollars: `gpu`, `storage`, `bandwidth`."""
+        rows = self._get("/_sim/bill")["contracts"]
+        return {part: sum(row[f"{part}_micro_usd"] for row in rows) for part in ("gpu", "storage", "bandwidth")}
 
     def vanish(self, instance_id: int) -> None:
         """Let the machine under an instance disappear for ever."""

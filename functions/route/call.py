@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from protocol.problem import Problem, RequestRefused
-from protocol.ticket import COST_MAX, INTEGER_MAX, Ticket
+from protocol.ticket import COST_MAX, COST_MIN, INTEGER_MAX, Ticket
 
 BODY_BYTES_MAX: Final = 8_192
 COST_DEFAULT: Final = 1.0
@@ -71,7 +71,7 @@ def _cost(body: Mapping[str, Any]) -> float:
     # The comparison is false for NaN, and no conversion meets an integer of a thousand digits before it.
     if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost <= COST_MAX:
         raise _invalid("cost", f"a number from 0 to {COST_MAX:.0f} is needed, in the load units of the endpoint's backend")
-    return round(float(cost), COST_DECIMALS)
+    return max(round(float(cost), COST_DECIMALS), COST_MIN)
 
 
 def _request_idx(body: Mapping[str, Any]) -> int:

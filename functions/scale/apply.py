@@ -16,7 +16,7 @@ from typing import assert_never
 
 from functions.core.labels import instance_label
 from functions.core.lifecycle import WorkerState
-from functions.core.model import Autogroup, Rental, Worker
+from functions.core.model import Autogroup, EndpointGroup, Rental, Worker
 from functions.core.plan import (
     Action,
     Adopt,
@@ -82,6 +82,7 @@ class Desk:
     """What carrying out the actions of one plan needs."""
 
     turn: Turn
+    group: EndpointGroup
     autogroups: Mapping[str, Autogroup]
     workers: Mapping[str, Worker]
 
@@ -167,7 +168,7 @@ def _rent_request(action: Rent, desk: Desk) -> RentRequest:
         offer=action.offer,
         label=instance_label(desk.turn.settings.stack, endpoint, action.worker_id),
         autogroup=autogroup,
-        env=worker_env(desk.turn.settings, autogroup, identity),
+        env=worker_env(desk.turn.settings, desk.group, autogroup, identity),
     )
 
 

@@ -96,7 +96,9 @@ def act(snapshot: Snapshot, plan: Plan, turn: Turn) -> tuple[Outcome, ...]:
     """Remember, carry out the plan action by action, and remember what came of it."""
     store = turn.ports.store
     autogroups = {autogroup.name: autogroup for autogroup in snapshot.autogroups}
-    desk = Desk(turn=turn, autogroups=autogroups, workers={worker.worker_id: worker for worker in snapshot.workers})
+    desk = Desk(
+        turn=turn, group=snapshot.group, autogroups=autogroups, workers={worker.worker_id: worker for worker in snapshot.workers}
+    )
     # Forgotten before remembered: should a crash fall between, the load that is missing is taken back from the samples.
     outcomes = [carry_out(action, desk) for action in plan.actions if isinstance(action, Forget)]
     store.put_state(turn.tenure.lease(), plan.state)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from functions.core.model import Autogroup
+from functions.core.model import Autogroup, EndpointGroup
 from functions.scale.turn import ScaleSettings
 from protocol.worker_token import WorkerIdentity, mint_worker_token
 
 WORKER_PORT: Final = 3000
 
 
-def worker_env(settings: ScaleSettings, autogroup: Autogroup, identity: WorkerIdentity) -> Mapping[str, str]:
+def worker_env(settings: ScaleSettings, group: EndpointGroup, autogroup: Autogroup, identity: WorkerIdentity) -> Mapping[str, str]:
     """Return the variables of one worker; holds its token and the autogroup's secrets, so it is never logged.
 
     Ours win over the autogroup's: a stack file cannot make a worker speak for another one.
@@ -25,6 +25,8 @@ def worker_env(settings: ScaleSettings, autogroup: Autogroup, identity: WorkerId
         "HEADGATE_ENDPOINT": identity.endpoint,
         "REPORT_ADDR": settings.report_url,
         "MASTER_TOKEN": token,
+        # The worker refuses what the router would not have sent, and nothing that it would.
+        "HEADGATE_MAX_QUEUE_TIME": str(group.max_queue_time),
         "WORKER_PORT": str(WORKER_PORT),
         f"-p {WORKER_PORT}:{WORKER_PORT}": "1",
     }

@@ -27,7 +27,7 @@ from sandbox.scenario.watch import Watch
 from sandbox.system import HELLO, LLM, System
 
 TOKENS: Final = 200
-RAMP: Final = ((0.4, 6.0), (0.9, 10.0), (1.7, 20.0))  # requests per second, for how many seconds
+RAMP: Final = ((0.4, 5.0), (0.8, 10.0), (1.25, 20.0))  # requests per second, for how many seconds
 EBB_RATE_PER_S: Final = 0.3
 FLEET_MIN: Final = 3
 PROBES: Final = 100
