@@ -11,6 +11,7 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import requests
 from urllib3 import HTTPResponse
@@ -69,7 +70,7 @@ def _asked(method: str, url: str, options: Mapping[str, Any]) -> Request:
     headers = options.get("headers") or {}
     return Request(
         method=method,
-        path=url.removeprefix(BASE_URL),
+        path=urlsplit(url).path,
         query=options.get("params") or {},
         authorization=headers.get("Authorization"),
         body=b"" if body is None else json.dumps(body).encode(),
