@@ -19,7 +19,7 @@ from sandbox.market_process import MarketplaceFailed
 from sandbox.scenario.display import Display, Outcome, display_for
 from sandbox.scenario.facts import Facts, StepFailed, percentile, require
 from sandbox.scenario.load import LoadGenerator
-from sandbox.scenario.story import TOKENS, Story
+from sandbox.scenario.story import Story
 from sandbox.scenario.view import MICRO_USD
 from sandbox.scenario.watch import Watch
 from sandbox.system import HELLO, LLM, System, SystemDied, SystemSettings
@@ -58,7 +58,7 @@ def run_demo(settings: SystemSettings, *, console: Console, facts_file: Path | N
 def _play(system: System, display: Display, facts: Facts, *, seed: int) -> None:
     try:
         _deploy(system, display, facts)
-        load = LoadGenerator(request=system.generate, rng=random.Random(seed), tokens=TOKENS)
+        load = LoadGenerator(request=system.generate, rng=random.Random(seed))
         watch = Watch(table=system.table, endpoints=(LLM, HELLO), display=display, figures=load.figures)
         watch.start()
         try:

@@ -45,10 +45,10 @@ class LoadGenerator:
 
     request: RequestOnce
     rng: random.Random
-    tokens: int
     served: list[Generated] = field(default_factory=list)
     errors: Counter[str] = field(default_factory=Counter)
     _rate_per_s: float = 0.0
+    _tokens: int = 0
     _in_flight: int = 0
     _shed: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -61,9 +61,9 @@ class LoadGenerator:
         self._thread = threading.Thread(target=self._run, name="arrivals", daemon=True)
         self._thread.start()
 
-    def set_rate(self, rate_per_s: float) -> None:
-        """Change the mean arrival rate from now on."""
-        self._rate_per_s = rate_per_s
+    def set_rate(self, rate_per_s: float, *, tokens: int) -> None:
+        """Change the mean arrival rate and the mean length of a request from now on."""
+        self._rate_per_s, self._tokens = rate_per_s, tokens
 
     def halt(self) -> None:
         """Send nothing more."""
@@ -105,7 +105,7 @@ class LoadGenerator:
                 return
             self._in_flight += 1
         # Lengths differ, or every worker would fall into step.
-        self._pool.submit(self._one, round(self.tokens * self.rng.uniform(0.5, 1.5)))
+        self._pool.submit(self._one, round(self._tokens * self.rng.uniform(0.5, 1.5)))
 
     def _one(self, tokens: int) -> None:
         try:

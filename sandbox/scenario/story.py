@@ -28,7 +28,8 @@ from sandbox.system import HELLO, LLM, System
 
 TOKENS: Final = 200
 RAMP: Final = ((0.4, 5.0), (0.8, 10.0), (1.25, 20.0))  # requests per second, for how many seconds
-EBB_RATE_PER_S: Final = 0.3
+EBB_RATE_PER_S: Final = 1.0
+EBB_TOKENS: Final = 50  # short and many, so that the lull is an even one
 FLEET_MIN: Final = 3
 PROBES: Final = 100
 PROBE_WRITES_MAX: Final = 1.05  # a probe or two may have to wait, which is a write more
@@ -143,7 +144,7 @@ class Story:
         with self.step("ramp", "Load ramps up, the fleet follows") as words:
             self.load.start()
             for rate, duration_s in RAMP:
-                self.load.set_rate(rate)
+                self.load.set_rate(rate, tokens=TOKENS)
                 self.display.progress(f"{rate:g} requests/s")
                 self._pass(duration_s)
             self.until(lambda: self.watch.peak_ready[LLM] >= FLEET_MIN, f"{FLEET_MIN} ready workers", deadline_s=READY_DEADLINE_S)
@@ -188,7 +189,7 @@ class Story:
 
     def _abuse(self) -> None:
         with self.step("abuse", "Forged, altered, stolen, replayed and expired tickets") as words:
-            self.load.set_rate(EBB_RATE_PER_S)
+            self.load.set_rate(EBB_RATE_PER_S, tokens=EBB_TOKENS)
             used = self.system.ticket(cost=TOKENS)
             answer = self.system.present(used["url"], used, tokens=TOKENS)
             require(answer.status_code == 200, f"an honest ticket got {answer.status_code}: {answer.text[:200]}")
@@ -209,7 +210,7 @@ class Story:
 
     def _ebb(self) -> None:
         with self.step("ebb", "The load ebbs, workers drain and go cold") as words:
-            self.load.set_rate(EBB_RATE_PER_S)
+            self.load.set_rate(EBB_RATE_PER_S, tokens=EBB_TOKENS)
             for state in (WorkerState.DRAINING, WorkerState.STOPPED):
                 self.until(lambda state=state: self.watch.saw(LLM, state), f"a {state} worker", deadline_s=DRAINED_DEADLINE_S)  # type: ignore[misc]
             words.append("With less to do, workers drained and went cold, ready to be started in seconds")
