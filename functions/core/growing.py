@@ -6,7 +6,8 @@ share of what each worker must carry if `max_workers` is to suffice: the cheapes
 
 An autogroup that was never measured has no expected performance. It is *explored* once anything is asked: up to `test_workers` of
 it are rented, so that every autogroup of the group gets measured and the better value is known. While nothing at all is
-measured, one worker is explored whatever `test_workers` says, and nothing beyond: how many more are needed is not known yet.
+measured that may be rented, one worker is explored whatever `test_workers` says, and nothing beyond: how many more are needed is
+not known yet. And while nothing runs at all, any machine is better than none.
 
 Ceilings are checked before every pick, against everything held and everything picked before it.
 """
@@ -168,7 +169,10 @@ def _rent(snapshot: Snapshot, fleet: Fleet, need: Need, missing: Shortage, room:
     open_names = [autogroup.name for autogroup in snapshot.autogroups if _is_open(snapshot, autogroup.name, now_s=fleet.now_s)]
     reasons = [halt.reason for name, halt in sorted(snapshot.state.halted_autogroups.items()) if fleet.now_s < halt.until_s]
     explored = _quotas(snapshot, fleet, need)
-    wanted = frozenset(name for name in open_names if explored.get(name, 0) > 0 or (missing.any and fleet.outlook.knows(name)))
+    nothing_runs = missing.running_workers > 0
+    wanted = frozenset(
+        name for name in open_names if nothing_runs or explored.get(name, 0) > 0 or (missing.any and fleet.outlook.knows(name))
+    )
     if not wanted:
         return Growth(actions=(), sentences=tuple(_sentence(reason) for reason in reasons), wanted=frozenset())
     if room.workers < 1 or room.micro_usd_per_hour <= 0:
@@ -192,8 +196,9 @@ def _quotas(snapshot: Snapshot, fleet: Fleet, need: Need) -> dict[str, int]:
     """Return how many workers of each unmeasured autogroup to add now: none before anything is asked."""
     if need.running_load <= 0 and need.held_load <= 0 and need.held_workers < 1:
         return {}
-    unknown = [autogroup.name for autogroup in snapshot.autogroups if not fleet.outlook.knows(autogroup.name)]
-    floor = 1 if len(unknown) == len(snapshot.autogroups) else 0
+    names = [autogroup.name for autogroup in snapshot.autogroups if _is_open(snapshot, autogroup.name, now_s=fleet.now_s)]
+    unknown = [name for name in names if not fleet.outlook.knows(name)]
+    floor = 1 if len(unknown) == len(names) else 0
     target = max(snapshot.group.test_workers, floor)
     held = {name: fleet.count(name, *(HELD - {_S.DESTROYING})) for name in unknown}
     return {name: target - held[name] for name in unknown if target > held[name]}

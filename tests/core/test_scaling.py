@@ -167,6 +167,30 @@ def test_an_autogroup_that_was_never_measured_is_explored_with_test_workers_and_
     assert len(_rents(snapshot)) == 2
 
 
+def test_when_the_only_measured_autogroup_is_halted_another_is_explored() -> None:
+    state = a_state(halted_autogroups={"a": Halt(until_s=NOW_S + 60, reason="it crashes")})
+    snapshot = a_snapshot(
+        group=a_group(test_workers=0),
+        autogroups=(an_autogroup("a"), an_autogroup("b")),
+        waiting=(a_request(),),
+        state=state,
+        offers={"b": (an_offer(200),)},
+    )
+
+    assert [rent.autogroup for rent in _rents(snapshot)] == ["b"]
+
+
+def test_when_the_measured_autogroup_has_no_offer_another_is_tried() -> None:
+    snapshot = a_snapshot(
+        group=a_group(test_workers=0),
+        autogroups=(an_autogroup("a"), an_autogroup("b")),
+        waiting=(a_request(),),
+        offers={"a": (), "b": (an_offer(200),)},
+    )
+
+    assert [rent.autogroup for rent in _rents(snapshot)] == ["b"]
+
+
 def test_while_the_first_worker_is_measured_nothing_more_is_rented() -> None:
     snapshot = a_snapshot(a_worker(1, _S.BOOTING), waiting=(a_request(cost=9_999.0),), state=a_state(measured=False), offers=OFFERS)
 

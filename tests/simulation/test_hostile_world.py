@@ -21,9 +21,11 @@ KEPT_SEEDS: Final[tuple[int, ...]] = ()
 
 TORMENT_S: Final = 900.0
 # The crash breaker (900 s) and a boot may still have to run out.
-RECOVERY_S: Final = 1_500.0
+RECOVERY_S: Final = 1_800.0
 REST_S: Final = 900.0
-SERVED_OF_LATE_S: Final = 300.0
+SERVED_OF_LATE_S: Final = 600.0
+# Requests of 225 load on average: the slowest machine of the market carries that alone.
+CALM_PER_S: Final = 0.02
 WAIT_S_MAX: Final = 60.0
 
 
@@ -31,9 +33,9 @@ WAIT_S_MAX: Final = 60.0
 def test_nothing_unsafe_happens_then_the_group_serves_rests_and_can_be_removed(seed: int) -> None:
     world = HostileWorld(seed)
     world.torment(TORMENT_S)
-    world.recover(rate_per_s=0.05, duration_s=RECOVERY_S)
+    world.recover(rate_per_s=CALM_PER_S, duration_s=RECOVERY_S)
     served_before = world.clients.served
-    world.recover(rate_per_s=0.05, duration_s=SERVED_OF_LATE_S)
+    world.recover(rate_per_s=CALM_PER_S, duration_s=SERVED_OF_LATE_S)
     served, longest_wait_s = world.clients.served - served_before, world.clients.longest_wait_s()
     world.recover(rate_per_s=0.0, duration_s=REST_S)
     resting = [contract.phase for contract in world.watch.ours()]

@@ -1,0 +1,144 @@
+"""What is remembered between decisions: performance, failures, halts, samples."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from functions.core.capacity import learn, outlook
+from functions.core.demand import SAMPLES_MAX, Demand, add_sample, observe
+from functions.core.lifecycle import WorkerState
+from functions.core.memory import (
+    AVOIDED_MAX,
+    BREAKER_FAILURES,
+    BREAKER_HALT_S,
+    after_refusal,
+    after_throttling,
+    after_vanishing,
+    remember,
+)
+from functions.core.plan import Destroy, Fault, MarkReady
+from functions.core.scaler_state import LearnedPerf, ScalerState
+from tests.core.builders import NOW_S, a_condition, a_snapshot, a_worker, an_offer, worker_id
+
+
+def _demand(assigned_load: float = 0.0) -> Demand:
+    return Demand(
+        load_per_s=None,
+        assigned_load=assigned_load,
+        waiting_load=0.0,
+        waiting=0,
+        oldest_wait_s=0.0,
+        asked_now=False,
+        last_asked_at_s=NOW_S,
+    )
+
+
+def _after_boot_failure(state: ScalerState, number: int = 1) -> ScalerState:
+    snapshot = a_snapshot(a_worker(number, WorkerState.BOOTING), state=state)
+    failure = Destroy(worker_id=worker_id(number), instance_id=number, reason="no such image", fault=Fault.BOOT)
+    return remember(snapshot, observe(snapshot, now_s=NOW_S), [failure], now_s=NOW_S)
+
+
+def test_learned_performance_is_a_running_mean() -> None:
+    learned = learn({}, replace(a_worker(1), condition=a_condition(perf=100.0)))
+    learned = learn(learned, replace(a_worker(2, dlperf=50.0), condition=a_condition(perf=50.0)))
+
+    assert learned == {"a|RTX 4090|1": LearnedPerf(perf=75.0, samples=2, dlperf=75.0)}
+
+
+def test_an_old_mean_does_not_outweigh_what_is_measured_now() -> None:
+    learned = {"a|RTX 4090|1": LearnedPerf(perf=100.0, samples=10_000, dlperf=100.0)}
+    after = learn(learned, replace(a_worker(1), condition=a_condition(perf=200.0)))
+
+    assert after["a|RTX 4090|1"].perf == pytest.approx(105.0)
+
+
+def test_the_ratio_to_the_benchmark_predicts_other_models_of_the_same_autogroup_only() -> None:
+    known = outlook(ScalerState(learned={"a|RTX 4090|1": LearnedPerf(perf=200.0, samples=3, dlperf=100.0)}))
+    other = an_offer(gpu_name="H100", dlperf=300.0)
+
+    assert known.of_offer("a", other) == 600.0
+    assert known.of_offer("b", other) is None
+
+
+def test_without_a_benchmark_nothing_is_predicted() -> None:
+    known = outlook(ScalerState(learned={"a|RTX 4090|1": LearnedPerf(perf=200.0, samples=3, dlperf=0.0)}))
+
+    assert known.of_offer("a", an_offer(gpu_name="H100", dlperf=300.0)) is None
+
+
+def test_boots_that_fail_in_a_row_trip_the_breaker() -> None:
+    state = ScalerState()
+    for number in range(1, BREAKER_FAILURES + 1):
+        tripped = "a" in state.halted_autogroups
+        state = _after_boot_failure(state, number)
+
+    assert not tripped
+    assert state.halted_autogroups["a"].until_s == NOW_S + BREAKER_HALT_S
+    assert "no such image" in state.halted_autogroups["a"].reason
+
+
+def test_after_a_halt_one_more_failure_halts_again() -> None:
+    state = _after_boot_failure(ScalerState(boot_failures={"a": BREAKER_FAILURES}))
+
+    assert "a" in state.halted_autogroups
+
+
+def test_a_boot_that_succeeds_wipes_the_count() -> None:
+    snapshot = a_snapshot(
+        replace(a_worker(1, WorkerState.BOOTING), condition=a_condition()), state=ScalerState(boot_failures={"a": 3, "b": 1})
+    )
+    ready = MarkReady(worker_id=worker_id(1), reason="ready")
+    state = remember(snapshot, observe(snapshot, now_s=NOW_S), [ready], now_s=NOW_S)
+
+    assert state.boot_failures == {"b": 1}
+
+
+def test_a_failed_machine_is_avoided_for_a_while() -> None:
+    state = _after_boot_failure(ScalerState())
+    later = remember(a_snapshot(state=state), _demand(), [], now_s=NOW_S + 3_601)
+
+    assert [machine.machine_id for machine in state.avoided] == [1001]
+    assert later.avoided == ()
+
+
+def test_the_list_of_avoided_machines_is_bounded() -> None:
+    state = ScalerState()
+    for number in range(AVOIDED_MAX + 10):
+        state = after_vanishing(state, a_worker(number), now_s=NOW_S)
+
+    assert len(state.avoided) == AVOIDED_MAX
+
+
+def test_a_refusal_for_the_account_halts_everything_and_one_for_a_request_its_autogroup_s_count() -> None:
+    account = after_refusal(ScalerState(), autogroup="a", code="missing_billing", message="no credit", now_s=NOW_S)
+    request = after_refusal(ScalerState(), autogroup="a", code="invalid_args", message="bad image", now_s=NOW_S)
+
+    assert account.halted_until_s > NOW_S
+    assert "no credit" in account.halted_reason
+    assert (request.halted_until_s, request.boot_failures) == (0.0, {"a": 1})
+
+
+def test_a_rate_limit_never_shortens_a_halt() -> None:
+    halted = ScalerState(halted_until_s=NOW_S + 300, halted_reason="no credit")
+
+    assert after_throttling(halted, retry_after_s=5.0, now_s=NOW_S) == halted
+
+
+def test_of_the_samples_before_the_window_only_its_beginning_is_kept() -> None:
+    samples = add_sample((), _demand(0.0), window_s=60.0, now_s=NOW_S - 120)
+    for age_s in (90, 61, 30):
+        samples = add_sample(samples, _demand(float(120 - age_s)), window_s=60.0, now_s=NOW_S - age_s)
+    samples = add_sample(samples, _demand(120.0), window_s=60.0, now_s=NOW_S)
+
+    assert [NOW_S - sample.at_s for sample in samples] == [61, 30, 0]
+
+
+def test_the_number_of_samples_is_bounded() -> None:
+    samples = add_sample((), _demand(), window_s=60.0, now_s=NOW_S)
+    for step in range(200):
+        samples = add_sample(samples, _demand(), window_s=60.0, now_s=NOW_S + step / 10)
+
+    assert len(samples) == SAMPLES_MAX
