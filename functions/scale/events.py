@@ -5,7 +5,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
+
+SCHEDULE: Final = "schedule"
 
 
 class Asked(enum.StrEnum):
@@ -39,7 +41,7 @@ def parse_event(event: Mapping[str, Any]) -> ScaleEvent:
         raise MalformedEvent("`endpoint` must name an endpoint group")
     lifecycle = event.get("tf")
     if lifecycle is None:
-        return ScaleEvent(endpoint=endpoint, asked=Asked.SCALE, reason=str(event.get("reason", "schedule")))
+        return ScaleEvent(endpoint=endpoint, asked=Asked.SCALE, reason=str(event.get("reason", SCHEDULE)))
     action = lifecycle.get("action") if isinstance(lifecycle, dict) else None
     if action not in {"create", "update", "delete"}:
         raise MalformedEvent("`tf.action` must be create, update or delete")

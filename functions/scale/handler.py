@@ -20,7 +20,7 @@ from functions.adapters.environment import required
 from functions.adapters.secrets import CachedSecret, marketplace_secret, worker_token_secret
 from functions.adapters.vast import VastMarketplace
 from functions.adapters.vast_http import VastHttp
-from functions.scale.events import Asked, ScaleEvent, parse_event
+from functions.scale.events import SCHEDULE, Asked, ScaleEvent, parse_event
 from functions.scale.figures import line, metrics
 from functions.scale.release import release_group
 from functions.scale.service import keep_scaled
@@ -29,9 +29,9 @@ from functions.scale.turn import ScalePorts, ScaleSettings
 
 # What ends a tick that was begun in time: a write or two, and the lease's return.
 DEADLINE_MARGIN_S: Final = 10.0
-# A busy group is watched for most of the minute until the next schedule. A release may take the function's whole time: it first
-# waits for such a scaler to give the lease back, then for the marketplace to confirm.
-SCALE_S_MAX: Final = 50.0
+# A busy group is watched until shortly before the next schedule event takes over. A release may take the function's whole time:
+# it first waits for such a scaler to give the lease back, then for the marketplace to confirm.
+SCALE_S_MAX: Final = 57.0
 
 _LOG = Logger()
 _METRICS = Metrics()
@@ -66,7 +66,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 def _scale(asked: ScaleEvent, *, owner: str, deadline_s: float) -> dict[str, Any]:
     ticks = 0
-    for done in keep_scaled(asked.endpoint, owner=owner, ports=_PORTS, settings=_settings(), deadline_s=deadline_s):
+    patient = asked.reason == SCHEDULE
+    for done in keep_scaled(
+        asked.endpoint, owner=owner, ports=_PORTS, settings=_settings(), deadline_s=deadline_s, patient=patient
+    ):
         ticks += 1
         _tell(done, reason=asked.reason)
     return {"ok": True, "ticks": ticks}
@@ -93,5 +96,5 @@ def _tell(done: Tick, *, reason: str) -> None:
     _LOG.info("decision", extra={"reason": reason, **line(done)})
     _METRICS.add_dimension(name="endpoint", value=done.snapshot.group.endpoint)
     for name, value in metrics(done).items():
-        _METRICS.add_metric(name=name, unit=MetricUnit.Count, value=value)
+        _METRICS.add_metric(name=name, unit=MetricUnit.Seconds if name.endswith("Seconds") else MetricUnit.Count, value=value)
     _METRICS.flush_metrics()

@@ -15,9 +15,9 @@ from functions.core.model import EndpointGroup
 from functions.core.plan import Cadence
 from functions.core.scaler_state import ScalerState
 from functions.core.snapshot import Snapshot
-from functions.ports import GroupRecords, InstanceGone, Lease, MarketplaceBusy
+from functions.ports import GroupRecords, InstanceGone, MarketplaceBusy
 from functions.scale.tick import act, look
-from functions.scale.turn import LEASE_S, ScalePorts, ScaleSettings, Tenure, Turn
+from functions.scale.turn import ScalePorts, ScaleSettings, Tenure, Turn, await_lease
 
 ROUND_S: Final = 3.0
 ROUNDS_MAX: Final = 1_000
@@ -39,7 +39,10 @@ def release_group(endpoint: str, *, owner: str, ports: ScalePorts, settings: Sca
 
     Raises ReleaseIncomplete, LeaseLost, StoreUnavailable and UnreadableItem: each means "run it again".
     """
-    tenure = Tenure(_await_lease(endpoint, owner, ports, deadline_s), store=ports.store, clock=ports.clock)
+    lease = await_lease(endpoint, owner=owner, ports=ports, until_s=deadline_s)
+    if lease is None:
+        raise ReleaseIncomplete(f"another scaler holds {endpoint}")
+    tenure = Tenure(lease, store=ports.store, clock=ports.clock)
     turn = Turn(tenure=tenure, ports=ports, settings=settings, deadline_s=deadline_s)
     gone: set[int] = set()
     seen: set[int] = set()
@@ -57,19 +60,6 @@ def release_group(endpoint: str, *, owner: str, ports: ScalePorts, settings: Sca
         ports.clock.wait_s(ROUND_S)
     ports.store.renew_lease(tenure.lease(), now_s=turn.now_s(), duration_s=KEPT_S)
     return len(gone)
-
-
-def _await_lease(endpoint: str, owner: str, ports: ScalePorts, deadline_s: float) -> Lease:
-    """Take the lease, waiting for a scaler that is at work: it gives it back, or it runs out."""
-    for _ in range(ROUNDS_MAX):
-        now_s = ports.clock.now_s()
-        lease = ports.store.acquire_lease(endpoint, owner=owner, now_s=now_s, duration_s=LEASE_S)
-        if lease is not None:
-            return lease
-        if now_s >= deadline_s:
-            break
-        ports.clock.wait_s(ROUND_S)
-    raise ReleaseIncomplete(f"another scaler holds {endpoint}")
 
 
 def _confirm(seen: set[int], gone: set[int], turn: Turn) -> bool:

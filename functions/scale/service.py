@@ -11,22 +11,29 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from functions.core.plan import Cadence
-from functions.ports import LeaseLost, StoreUnavailable
+from functions.ports import Lease, LeaseLost, StoreUnavailable
 from functions.scale.tick import Tick, tick
-from functions.scale.turn import LEASE_S, ScalePorts, ScaleSettings, Tenure, Turn
+from functions.scale.turn import ScalePorts, ScaleSettings, Tenure, Turn, await_lease
 
 TICKS_MAX: Final = 10_000  # an invocation lasts 15 minutes at most
 
 
-def keep_scaled(endpoint: str, *, owner: str, ports: ScalePorts, settings: ScaleSettings, deadline_s: float) -> Iterator[Tick]:
+def keep_scaled(
+    endpoint: str, *, owner: str, ports: ScalePorts, settings: ScaleSettings, deadline_s: float, patient: bool = False
+) -> Iterator[Tick]:
     """Yield each tick, as long as the group is busy and the time suffices; none if another scaler holds the group.
 
-    `owner` names this invocation. Raises StoreUnavailable and UnreadableItem; losing the lease ends it quietly, since another
+    A `patient` one waits for its turn, until its own deadline: so the scheduled scaler relieves one that was woken between two
+    schedule events, and a busy group is never left alone until the next. `owner` names this invocation.
+
+    Raises StoreUnavailable and UnreadableItem; losing the lease ends it quietly, since another
     scaler has taken over.
     """
-    with turn_at(endpoint, owner=owner, ports=ports, settings=settings, deadline_s=deadline_s) as turn:
-        if turn is None:
-            return
+    until_s = deadline_s if patient else ports.clock.now_s()
+    lease = await_lease(endpoint, owner=owner, ports=ports, until_s=until_s)
+    if lease is None:
+        return
+    with _turn(lease, ports=ports, settings=settings, deadline_s=deadline_s) as turn:
         for _ in range(TICKS_MAX):
             done = tick(turn)
             if done is None:
@@ -39,12 +46,8 @@ def keep_scaled(endpoint: str, *, owner: str, ports: ScalePorts, settings: Scale
 
 
 @contextmanager
-def turn_at(endpoint: str, *, owner: str, ports: ScalePorts, settings: ScaleSettings, deadline_s: float) -> Iterator[Turn | None]:
-    """Hold the group's lease for the body; None while another scaler holds it. Swallows LeaseLost: the body just ends."""
-    lease = ports.store.acquire_lease(endpoint, owner=owner, now_s=ports.clock.now_s(), duration_s=LEASE_S)
-    if lease is None:
-        yield None
-        return
+def _turn(lease: Lease, *, ports: ScalePorts, settings: ScaleSettings, deadline_s: float) -> Iterator[Turn]:
+    """Hold the group for the body. Swallows LeaseLost: the body just ends."""
     tenure = Tenure(lease, store=ports.store, clock=ports.clock)
     with suppress(LeaseLost):
         try:

@@ -115,6 +115,20 @@ def test_of_two_scalers_at_once_one_acts(stage: Stage) -> None:
     assert stage.world.plan.calls[Operation.CREATE] == 1
 
 
+def test_the_scheduled_scaler_waits_for_its_turn_and_takes_over(stage: Stage) -> None:
+    stage.somebody_waits()
+    ports = ScalePorts(store=stage.store, marketplace=stage.marketplace, clock=stage.clock)
+    deadline_s = stage.clock.now_s() + 300
+    woken = keep_scaled(ENDPOINT, owner="woken", ports=ports, settings=stage.settings, deadline_s=deadline_s)
+    next(woken)
+
+    # The woken one never comes back: its lease has to run out.
+    scheduled = keep_scaled(ENDPOINT, owner="scheduled", ports=ports, settings=stage.settings, deadline_s=deadline_s, patient=True)
+
+    assert next(scheduled).snapshot.workers
+    assert stage.world.plan.calls[Operation.CREATE] == 1
+
+
 def test_a_scaler_that_was_overtaken_while_it_paused_acts_no_more(stage: Stage) -> None:
     class Sleepy:
         """A table whose load takes longer than the lease lasts; meanwhile another scaler does the work."""
