@@ -7,6 +7,21 @@ Wire: `{"error": code, "error_msg": sentence, "field": name, "remedy": sentence}
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+VALUE_LENGTH_MAX: Final = 60
+
+
+def shown(value: object) -> str:
+    """Return a refused value for a message: as JSON would write it, cut where it is long, its kind alone where it is compound."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, int) and value.bit_length() > VALUE_LENGTH_MAX:
+        return "a number of so many digits"  # Python refuses to write thousands of them
+    if not isinstance(value, str | int | float):
+        return "an array" if isinstance(value, list) else "an object"
+    text = repr(value)
+    return text if len(text) <= VALUE_LENGTH_MAX else text[:VALUE_LENGTH_MAX] + "…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

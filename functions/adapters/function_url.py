@@ -56,7 +56,7 @@ class HttpRequest:
         try:
             return parse_object(body, size_max=size_max)
         except MalformedJson as exc:
-            raise RequestRefused(Problem(status=400, code="invalid_json", message=str(exc))) from exc
+            raise _not_json(str(exc)) from exc
 
     def _body(self, size_max: int) -> bytes:
         if not self.is_base64:
@@ -66,7 +66,7 @@ class HttpRequest:
         try:
             return base64.b64decode(self.text, validate=True)
         except (binascii.Error, ValueError) as exc:
-            raise RequestRefused(Problem(status=400, code="invalid_json", message="body is not valid base64")) from exc
+            raise _not_json("body is not valid base64") from exc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,4 +114,10 @@ _UNAUTHORIZED: Final = 401
 
 
 def _too_large(size_max: int) -> RequestRefused:
-    return RequestRefused(Problem(status=413, code="body_too_large", message=f"the body may have at most {size_max} bytes"))
+    message, remedy = f"the body may have at most {size_max} bytes", "send less; the prompt belongs in the request to the worker"
+    return RequestRefused(Problem(status=413, code="body_too_large", message=message, remedy=remedy))
+
+
+def _not_json(message: str) -> RequestRefused:
+    remedy = "send one JSON object in UTF-8, every field once"
+    return RequestRefused(Problem(status=400, code="invalid_json", message=message, remedy=remedy))

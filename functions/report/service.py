@@ -78,7 +78,8 @@ def _must_leave(worker: Worker) -> bool:
 def _check_sender(worker_id: Any, sender: WorkerIdentity) -> None:
     if worker_id != sender.worker_id:
         message = "worker_id is not the worker that the token was made for"
-        raise RequestRefused(Problem(status=403, code="wrong_worker", message=message, field="worker_id"))
+        remedy = "send HEADGATE_WORKER_ID of the environment that the token came from"
+        raise RequestRefused(Problem(status=403, code="wrong_worker", message=message, field="worker_id", remedy=remedy))
 
 
 def _parsed(parse: Callable[[Mapping[str, Any]], _T], body: Mapping[str, Any]) -> _T:
@@ -89,7 +90,8 @@ def _parsed(parse: Callable[[Mapping[str, Any]], _T], body: Mapping[str, Any]) -
 
 
 def _invalid(field: str, message: str) -> RequestRefused:
-    return RequestRefused(Problem(status=400, code="invalid_field", message=message, field=field))
+    remedy = "send the fields of docs/protocol.md; this worker may be older or newer than the stack"
+    return RequestRefused(Problem(status=400, code="invalid_field", message=message, field=field, remedy=remedy))
 
 
 _INVALID_TOKEN: Final = Problem(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from protocol.problem import Problem, RequestRefused
+from protocol.problem import Problem, RequestRefused, shown
 from protocol.ticket import COST_MAX, COST_MIN, INTEGER_MAX, Ticket
 
 BODY_BYTES_MAX: Final = 8_192
@@ -62,7 +62,7 @@ class Waiting:
 def _endpoint(body: Mapping[str, Any]) -> str:
     name = body.get("endpoint")
     if not isinstance(name, str) or ENDPOINT_NAME.fullmatch(name) is None:
-        raise _invalid("endpoint", "the name of an endpoint group is needed: letters, digits, '-' and '_', at most 64")
+        raise _invalid("endpoint", name, "send the name of an endpoint group: letters, digits, '-' and '_', at most 64")
     return name
 
 
@@ -70,7 +70,7 @@ def _cost(body: Mapping[str, Any]) -> float:
     cost = body.get("cost", COST_DEFAULT)
     # The comparison is false for NaN, and no conversion meets an integer of a thousand digits before it.
     if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost <= COST_MAX:
-        raise _invalid("cost", f"a number from 0 to {COST_MAX:.0f} is needed, in the load units of the endpoint's backend")
+        raise _invalid("cost", cost, f"send a number from 0 to {COST_MAX:.0f}, in the load units of the endpoint's backend")
     return max(round(float(cost), COST_DECIMALS), COST_MIN)
 
 
@@ -79,9 +79,10 @@ def _request_idx(body: Mapping[str, Any]) -> int:
     if idx is None:
         return 0
     if isinstance(idx, bool) or not isinstance(idx, int | float) or not 0 <= idx < INTEGER_MAX or idx != int(idx):
-        raise _invalid("request_idx", "the number of an earlier answer is needed, or 0 for a new request")
+        raise _invalid("request_idx", idx, "send the number of an earlier answer, or 0 for a new request")
     return int(idx)
 
 
-def _invalid(field: str, message: str) -> RequestRefused:
-    return RequestRefused(Problem(status=400, code="invalid_field", message=f"{field}: {message}", field=field))
+def _invalid(field: str, value: Any, remedy: str) -> RequestRefused:
+    message = f"{field} cannot be {shown(value)}"
+    return RequestRefused(Problem(status=400, code="invalid_field", message=message, field=field, remedy=remedy))

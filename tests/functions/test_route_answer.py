@@ -220,3 +220,20 @@ def test_a_request_hides_its_key_and_body_in_its_repr() -> None:
     request = HttpRequest.of_event(an_event("/route/", {"prompt": "p"}, bearer=API_KEY, query={"api_key": API_KEY}))
 
     assert repr(request) == "HttpRequest(method='POST', path='/route/')"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "shown"),
+    [("cost", -1, "-1"), ("cost", "much", "'much'"), ("cost", [1], "an array"), ("request_idx", "x" * 900, "…")],
+)
+def test_a_refused_field_is_told_with_its_value_and_the_remedy(router: Router, field: str, value: object, shown: str) -> None:
+    told = post(router, {"endpoint": "chat", field: value}).body
+
+    assert told["field"] == field
+    assert shown in told["error_msg"]
+    assert len(told["error_msg"]) < 120
+    assert told["remedy"]
+
+
+def test_a_free_request_costs_a_trifle_so_that_the_totals_tell_of_it(router: Router) -> None:
+    assert post(router, {"endpoint": "chat", "cost": 0}).body["cost"] == 0.001

@@ -1,0 +1,81 @@
+"""What the documentation lists is what the code has: neither more nor less."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from functions.core.model import EndpointGroup
+from functions.scale.figures import FACT_METRICS, METRIC_REFUSED, METRIC_STRAYS, METRIC_UNLISTED
+from infra.endpoint_settings import EndpointSettings
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = ("functions", "protocol", "worker_image", "client", "infra", "policies", "sandbox")
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("worker_image/*.md")])
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def code(*folders: str) -> str:
+    return "\n".join(path.read_text() for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
+
+
+def test_operations_lists_every_metric() -> None:
+    listed = set(re.findall(r"^\| `(\w+)` \| (?:route|report|scale) \|", text("docs/operations.md"), re.MULTILINE))
+    routed = set(re.findall(r'"(\w+Count)"', code("functions/route", "functions/report")))
+
+    assert listed == routed | set(FACT_METRICS.values()) | {METRIC_REFUSED, METRIC_STRAYS, METRIC_UNLISTED}
+
+
+def test_the_protocol_page_lists_every_error_code() -> None:
+    table = text("docs/protocol.md").split("## Errors")[1]
+    listed = set(re.findall(r"`([a-z_]+)`", table.split("| status | code |")[1]))
+    raised = set(re.findall(r'code="([a-z_]+)"', code("functions/route", "functions/report", "functions/adapters")))
+
+    assert listed == raised | {"missing_api_key", "invalid_api_key"}
+
+
+def test_the_protocol_page_lists_every_reason_to_refuse_a_ticket() -> None:
+    table = text("docs/protocol.md").split("| `error` | the ticket |")[1].split("##")[0]
+
+    assert set(re.findall(r"`([a-z_]+)`", table)) == set(
+        re.findall(r'TicketRejected\("([a-z_]+)"\)', code("protocol", "worker_image"))
+    )
+
+
+def test_the_readme_lists_every_parameter_of_a_group_with_its_default() -> None:
+    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", text("README.md"), re.MULTILINE))
+    fields = {name: field for name, field in EndpointSettings.model_fields.items() if name != "autogroups"}
+
+    assert rows.keys() == fields.keys()
+    for name, field in fields.items():
+        told = rows[name].strip()
+        assert (told == "required") is field.is_required(), name
+        if not field.is_required():
+            assert yaml.safe_load(told) == (list(field.default) if isinstance(field.default, tuple) else field.default), name
+
+
+def test_what_the_functions_assume_is_what_the_stack_file_defaults_to() -> None:
+    group = EndpointGroup(endpoint="x", max_workers=9, max_hourly_cost_micro_usd=1)
+    shared = {name for name in EndpointSettings.model_fields if hasattr(group, name)} - {"max_workers"}
+
+    assert {name: getattr(group, name) for name in shared} == {name: EndpointSettings.model_fields[name].default for name in shared}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_within_the_project_leads_somewhere(document: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", document.read_text()) if "://" not in link]
+
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_verb_of_make_that_is_named_exists(document: Path) -> None:
+    verbs = set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE))
+
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", document.read_text(), re.MULTILINE)) <= verbs
