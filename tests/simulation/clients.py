@@ -33,6 +33,7 @@ class Clients:
     abandoned: float = 0.0  # share of tickets that are never used
     caches: RouteCaches = field(default_factory=RouteCaches)
     served: int = 0
+    given_up: int = 0
     waiting: dict[int, float] = field(default_factory=dict)  # by number: since when
     on_the_way: set[Ticket] = field(default_factory=set)  # given out and not used
 
@@ -42,10 +43,6 @@ class Clients:
             self._ask(RouteCall(endpoint=self.endpoint, cost=round(self.rng.uniform(50.0, 400.0), 3)), self.clock.now_s())
         gap_s = self.rng.expovariate(self.rate_per_s) if self.rate_per_s > 0 else 10.0
         self.clock.after(min(gap_s, 60.0), self.begin)
-
-    def longest_wait_s(self) -> float:
-        """Return for how long the oldest unanswered request has waited."""
-        return max((self.clock.now_s() - since_s for since_s in self.waiting.values()), default=0.0)
 
     def _ask(self, call: RouteCall, since_s: float) -> None:
         try:
@@ -65,6 +62,7 @@ class Clients:
 
     def _poll(self, call: RouteCall, since_s: float) -> None:
         if self.clock.now_s() - since_s > PATIENCE_S:
+            self.given_up += 1
             self.waiting.pop(call.request_idx, None)
             return
         self._ask(call, since_s)

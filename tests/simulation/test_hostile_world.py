@@ -16,7 +16,7 @@ from sandbox.marketplace.lifecycle import GPU_BILLED
 from tests.simulation.hostile import ENDPOINT, HostileWorld
 from tests.simulation.invariants import Violated
 
-SEEDS: Final = int(os.environ.get("HEADGATE_SIMULATION_SEEDS", "40"))
+SEEDS: Final = int(os.environ.get("HEADGATE_SIMULATION_SEEDS", "60"))
 KEPT_SEEDS: Final[tuple[int, ...]] = ()
 
 TORMENT_S: Final = 900.0
@@ -26,7 +26,6 @@ REST_S: Final = 900.0
 SERVED_OF_LATE_S: Final = 600.0
 # Requests of 225 load on average: the slowest machine of the market carries that alone.
 CALM_PER_S: Final = 0.02
-WAIT_S_MAX: Final = 60.0
 
 
 @pytest.mark.parametrize("seed", [*range(SEEDS), *KEPT_SEEDS], ids=lambda seed: f"seed-{seed}")
@@ -34,9 +33,9 @@ def test_nothing_unsafe_happens_then_the_group_serves_rests_and_can_be_removed(s
     world = HostileWorld(seed)
     world.torment(TORMENT_S)
     world.recover(rate_per_s=CALM_PER_S, duration_s=RECOVERY_S)
-    served_before = world.clients.served
+    served_before, given_up_before = world.clients.served, world.clients.given_up
     world.recover(rate_per_s=CALM_PER_S, duration_s=SERVED_OF_LATE_S)
-    served, longest_wait_s = world.clients.served - served_before, world.clients.longest_wait_s()
+    served, given_up = world.clients.served - served_before, world.clients.given_up - given_up_before
     world.recover(rate_per_s=0.0, duration_s=REST_S)
     resting = [contract.phase for contract in world.watch.ours()]
     world.watch.releasing = True
@@ -44,7 +43,7 @@ def test_nothing_unsafe_happens_then_the_group_serves_rests_and_can_be_removed(s
     held = [worker for worker in world.watch.workers().values() if worker.rental.state in HELD]
 
     assert served > 0, "with demand, offers, budget and credit a request is served"
-    assert longest_wait_s <= WAIT_S_MAX, "a request that waits is served"
+    assert given_up == 0, "nobody waits in vain"
     assert not GPU_BILLED & set(resting), "what nobody asks for is not run"
     assert len(resting) <= _cold_workers(world), "what nobody asks for is not kept"
     assert world.watch.ours() == [], "after the removal nothing exists"
