@@ -17,6 +17,7 @@ from tests.simulation.clock import SimulatedClock
 
 PATIENCE_S: Final = 240.0
 POLL_S: Final = 5.0
+SLOW_SHARE: Final = 0.15  # of clients: they take almost a ticket's lifetime to use it
 
 
 @dataclass(slots=True)
@@ -58,7 +59,9 @@ class Clients:
         self.waiting.pop(answer.ticket.request_idx, None)
         self.on_the_way.add(answer.ticket)
         if self.rng.random() >= self.abandoned:
-            self.clock.after(self.rng.uniform(0.05, 3.0), lambda: self._use(answer.ticket, since_s))
+            slow = self.rng.random() < SLOW_SHARE
+            delay_s = self.rng.uniform(5.0, 55.0) if slow else self.rng.uniform(0.05, 3.0)
+            self.clock.after(delay_s, lambda: self._use(answer.ticket, since_s))
 
     def _poll(self, call: RouteCall, since_s: float) -> None:
         if self.clock.now_s() - since_s > PATIENCE_S:
