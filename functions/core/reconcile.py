@@ -149,7 +149,7 @@ def _renting(worker: Worker, sight: View) -> WorkerAction | None:
 def _booting(worker: Worker, sight: View) -> WorkerAction | None:
     heard, phase = sight.heard(worker), worker.condition.phase
     if heard and phase is Phase.READY and worker.condition.perf > 0 and worker.condition.url:
-        return MarkReady(worker_id=worker.worker_id, reason=f"ready, measured at {worker.condition.perf:.1f} load/s")
+        return MarkReady(worker_id=worker.worker_id, reason=f"measured at {worker.condition.perf:.1f} load/s")
     if heard and phase is Phase.ERROR:
         return _condemn(worker, f"reported an error: {_brief(worker.condition.error)}", Fault.BOOT)
     limit_s = sight.boot_timeout_s.get(worker.rental.autogroup, BOOT_TIMEOUT_S)
@@ -269,7 +269,7 @@ def _stopped(worker: Worker, sight: View) -> WorkerAction | None:
 def _starting(worker: Worker, sight: View) -> WorkerAction | None:
     instance, age_s = sight.seen(worker), sight.age_s(worker)
     if sight.heard(worker) or (instance is not None and instance.running):
-        return ConfirmStarted(worker_id=worker.worker_id, reason="started")
+        return ConfirmStarted(worker_id=worker.worker_id, reason="the marketplace says so, or it reports")
     if instance is not None and instance.failed:
         return _condemn(worker, f"the marketplace reports a failure: {_brief(instance.message or instance.status)}", Fault.SERVICE)
     if age_s > START_TIMEOUT_S:

@@ -39,12 +39,17 @@ from functions.core.plan import (
     ConfirmGone,
     ConfirmStarted,
     ConfirmStopped,
+    Destroy,
     DestroyStray,
+    Drain,
     Forget,
     GiveUp,
     MarkReady,
     Plan,
     Rent,
+    Start,
+    Stop,
+    Undrain,
     advance,
 )
 from functions.core.pricing import Headroom, headroom
@@ -235,4 +240,20 @@ def _tell(action: Action) -> str:
         case DestroyStray():
             return f"Destroy instance {action.instance_id}: {action.reason}."
         case _:
-            return f"{type(action).__name__} {action.worker_id}: {action.reason}."
+            return f"{WORDS[type(action)].format(action.worker_id)}: {action.reason}."
+
+
+WORDS: Final[Mapping[type, str]] = {
+    Adopt: "Adopt {}",
+    MarkReady: "{} is in service",
+    Drain: "Drain {}",
+    Undrain: "Take {} back",
+    Stop: "Stop {}",
+    ConfirmStopped: "{} is cold",
+    Start: "Start {}",
+    ConfirmStarted: "{} runs again",
+    Destroy: "Destroy {}",
+    ConfirmGone: "Ask whether {} is gone",
+    GiveUp: "Give up {}",
+    Forget: "Forget {}",
+}

@@ -103,7 +103,9 @@ class PlainDisplay:
         if shape != self.shape:
             self.shape = shape
             dollars = sum(group.usd_per_hour for group in groups)
-            self._line(f"    fleet: {shape}; ${dollars:.2f}/h; {load.in_flight} in flight, {load.succeeded} served")
+            asked, waits = sum(group.load_per_s for group in groups), max((group.queue_s for group in groups), default=0.0)
+            flow = f"{asked:.0f} load/s, longest wait {waits:.0f} s, {load.in_flight} in flight, {load.succeeded} served"
+            self._line(f"    fleet: {shape}; ${dollars:.2f}/h; {flow}")
 
     def _line(self, text: str) -> None:
         self.console.print(f"[{time.monotonic() - self.started_s:6.1f} s] {text}", markup=False, highlight=False, soft_wrap=True)
@@ -178,11 +180,12 @@ def _step_line(step: Step) -> Text:
 
 def _numbers(groups: Sequence[GroupView], load: LoadFigures) -> RenderableType:
     table = Table(expand=True, show_edge=False)
-    for heading in ("endpoint group", "workers", "waiting", "longest wait", "$/hour (cap)"):
+    for heading in ("endpoint group", "workers", "load/s of capacity", "waiting", "longest wait", "$/hour (cap)"):
         table.add_column(heading)
     for group in groups:
         money = f"{group.usd_per_hour:.2f} ({group.budget_usd_per_hour:.2f})"
-        table.add_row(group.endpoint, _states(group), str(group.waiting), f"{group.queue_s:.1f} s", money)
+        load_per_s = f"{group.load_per_s:.0f} of {group.capacity_load_per_s:.0f}"
+        table.add_row(group.endpoint, _states(group), load_per_s, str(group.waiting), f"{group.queue_s:.1f} s", money)
     table.caption = f"requests: {load.in_flight} in flight, {load.succeeded} served, {load.failed} failed, {load.moved} moved"
     return table
 

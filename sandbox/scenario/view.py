@@ -37,13 +37,15 @@ class WorkerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupView:
-    """One endpoint group at one moment. `assigned_load` is the total ever given to its present workers."""
+    """One endpoint group at one moment. `assigned_load` is the total ever given to its workers, `load_per_s` how fast it grows."""
 
     endpoint: str
     rows: tuple[WorkerRow, ...]
     waiting: int
     queue_s: float
     assigned_load: float
+    load_per_s: float
+    capacity_load_per_s: float
     usd_per_hour: float
     budget_usd_per_hour: float
 
@@ -73,6 +75,8 @@ def _group_view(records: GroupRecords, *, now_s: float) -> GroupView:
         waiting=len(waits),
         queue_s=max(waits, default=0.0),
         assigned_load=sum(worker.assignments.assigned_load for worker in records.workers),
+        load_per_s=0.0,  # takes two looks
+        capacity_load_per_s=sum(worker.condition.perf for worker in held if worker.rental.state is WorkerState.READY),
         usd_per_hour=sum(map(_micro_usd_per_hour, held)) / MICRO_USD,
         budget_usd_per_hour=records.group.max_hourly_cost_micro_usd / MICRO_USD,
     )

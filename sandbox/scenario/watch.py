@@ -11,9 +11,9 @@ import math
 import os
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import psutil
@@ -29,6 +29,7 @@ from sandbox.scenario.view import GroupView, WorkerRow, observe
 LOOK_EVERY_S: Final = 0.4
 MEMORY_EVERY_LOOKS: Final = 5
 DECISIONS_A_LOOK: Final = 8
+RATE_WINDOW_LOOKS: Final = 20  # about ten seconds
 SECONDS_PER_HOUR: Final = 3600
 
 
@@ -50,6 +51,9 @@ class Watch:
     first_seen_s: dict[str, float] = field(default_factory=dict)
     measured_s: dict[str, float] = field(default_factory=dict)
     sentences: list[tuple[float, str]] = field(default_factory=list)
+    _totals: dict[str, deque[tuple[float, float]]] = field(
+        default_factory=lambda: defaultdict(lambda: deque(maxlen=RATE_WINDOW_LOOKS))
+    )
     _told: set[tuple[str, float]] = field(default_factory=set)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
@@ -118,13 +122,21 @@ class Watch:
             looked_s = now_s
 
     def _look(self, *, elapsed_s: float) -> None:
-        self.views = observe(DynamoScaleStore(self.table), self.endpoints, now_s=time.time())
+        seen = observe(DynamoScaleStore(self.table), self.endpoints, now_s=time.time())
+        self.views = tuple(replace(view, load_per_s=self._load_per_s(view)) for view in seen)
         for view in self.views:
             self.estimate_usd += view.usd_per_hour * elapsed_s / SECONDS_PER_HOUR
             self.peak_ready[view.endpoint] = max(self.peak_ready[view.endpoint], view.states.get(WorkerState.READY, 0))
             self._remember(view)
             self._tell_decisions(view.endpoint)
         self.display.fleet(self.views, self.figures())
+
+    def _load_per_s(self, view: GroupView) -> float:
+        totals = self._totals[view.endpoint]
+        totals.append((time.monotonic(), view.assigned_load))
+        (began_s, before), (now_s, now) = totals[0], totals[-1]
+        # A worker that is forgotten takes its total along.
+        return max(0.0, now - before) / (now_s - began_s) if now_s > began_s else 0.0
 
     def _remember(self, view: GroupView) -> None:
         now_s = time.monotonic()
