@@ -25,7 +25,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from functions.core.capacity import outlook
-from functions.core.demand import Demand, observe
+from functions.core.demand import Demand, observe, window_s
 from functions.core.fleet import Fleet, is_blind, unready_since
 from functions.core.growing import Growth, grow, shortage
 from functions.core.lifecycle import HELD, WorkerState
@@ -60,6 +60,8 @@ from functions.core.sizing import Need, size
 from functions.core.snapshot import Snapshot
 
 SENTENCES_MAX: Final = 40
+SCHEDULE_INTERVAL_S: Final = 60.0
+DUE_GRACE_S: Final = 10.0
 _S = WorkerState
 _UNDER_WAY: Final = HELD - {_S.READY, _S.STOPPED}
 # What a suspended group still does: it records what has happened and asks for nothing.
@@ -229,8 +231,18 @@ def _facts(desk: _Desk, fleet: Fleet) -> Mapping[str, float]:
 
 def _cadence(desk: _Desk) -> Cadence:
     under_way = any(worker.rental.state in _UNDER_WAY for worker in desk.workers)
-    busy = bool(desk.actions) or under_way or desk.demand.asked_now
+    busy = bool(desk.actions) or under_way or desk.demand.asked_now or _due_soon(desk)
     return Cadence.BUSY if busy else Cadence.IDLE
+
+
+def _due_soon(desk: _Desk) -> bool:
+    """Tell whether something falls due before the next schedule event: a minute of an idle GPU costs more than of ticks."""
+    group, state = desk.snapshot.group, desk.state
+    due_s = [since_s + group.scale_down_window for since_s in (state.surplus_since_s, state.cold_surplus_since_s) if since_s]
+    if group.inactivity_timeout >= 0 and any(worker.rental.state is _S.READY for worker in desk.workers):
+        due_s.append(desk.demand.last_asked_at_s + max(group.inactivity_timeout, window_s(group)))
+    # A little grace, so that the tick that finds it due is not the one that is missing.
+    return any(-DUE_GRACE_S <= due - desk.now_s <= SCHEDULE_INTERVAL_S for due in due_s)
 
 
 def _tell(action: Action) -> str:

@@ -27,17 +27,20 @@ from sandbox.scenario.watch import Watch
 from sandbox.system import HELLO, LLM, System
 
 TOKENS: Final = 200
-RAMP: Final = ((0.4, 5.0), (0.8, 10.0), (1.25, 20.0))  # requests per second, for how many seconds
+RAMP: Final = ((0.7, 8.0), (1.0, 20.0))  # requests per second, for how many seconds
+FIRST_RATE_PER_S: Final = 0.4
 EBB_RATE_PER_S: Final = 1.0
 EBB_TOKENS: Final = 50  # short and many, so that the lull is an even one
 FLEET_MIN: Final = 3
 PROBES: Final = 100
 PROBE_WRITES_MAX: Final = 1.05  # a probe or two may have to wait, which is a write more
+AUTOGROUPS: Final = 2
 READS: Final = frozenset({"GetItem", "Query", "BatchGetItem", "Scan"})
 LOOK_S: Final = 0.1
 
 READY_DEADLINE_S: Final = 60.0
 REPLACED_DEADLINE_S: Final = 40.0
+MOVED_DEADLINE_S: Final = 45.0  # begun anew, it may have to wait its turn
 DRAINED_DEADLINE_S: Final = 60.0
 
 _T = TypeVar("_T")
@@ -143,6 +146,9 @@ class Story:
     def _ramp(self) -> None:
         with self.step("ramp", "Load ramps up, the fleet follows") as words:
             self.load.start()
+            self.load.set_rate(FIRST_RATE_PER_S, tokens=TOKENS)
+            self.display.progress("until every autogroup has been measured")
+            self.until(lambda: self.watch.all_measured(LLM, AUTOGROUPS), "both autogroups measured", deadline_s=READY_DEADLINE_S)
             for rate, duration_s in RAMP:
                 self.load.set_rate(rate, tokens=TOKENS)
                 self.display.progress(f"{rate:g} requests/s")
@@ -170,7 +176,7 @@ class Story:
             victim = self.until(self._busiest, "a worker with requests on it", deadline_s=20)
             self.system.marketplace.vanish(self.watch.instance_of[victim.worker_id])
             self.until(lambda: self._is_gone(victim), "the scaler noticing", deadline_s=REPLACED_DEADLINE_S)
-            self.until(lambda: self.load.figures().moved > moved_before, "a request served elsewhere", deadline_s=20)
+            self.until(lambda: self.load.figures().moved > moved_before, "a request served elsewhere", deadline_s=MOVED_DEADLINE_S)
             figures = self.load.figures()
             self.facts.record(requests_moved=figures.moved - moved_before)
             require(figures.failed == failed_before, f"{figures.failed - failed_before} requests failed")
@@ -189,7 +195,7 @@ class Story:
 
     def _abuse(self) -> None:
         with self.step("abuse", "Forged, altered, stolen, replayed and expired tickets") as words:
-            self.load.set_rate(EBB_RATE_PER_S, tokens=EBB_TOKENS)
+            self._let_the_load_ebb()
             used = self.system.ticket(cost=TOKENS)
             answer = self.system.present(used["url"], used, tokens=TOKENS)
             require(answer.status_code == 200, f"an honest ticket got {answer.status_code}: {answer.text[:200]}")
@@ -208,9 +214,13 @@ class Story:
             require(verdict.refused, f"the {verdict.name} ticket got {verdict.status} {verdict.reason}, not 401 {verdict.expected}")
         words.append("Refused with 401: " + ", ".join(f"{one.name} ({one.reason})" for one in verdicts))
 
+    def _let_the_load_ebb(self) -> None:
+        """Ask for less from now on; only what is seen after this counts as a consequence."""
+        self.watch.forget_states()
+        self.load.set_rate(EBB_RATE_PER_S, tokens=EBB_TOKENS)
+
     def _ebb(self) -> None:
         with self.step("ebb", "The load ebbs, workers drain and go cold") as words:
-            self.load.set_rate(EBB_RATE_PER_S, tokens=EBB_TOKENS)
             for state in (WorkerState.DRAINING, WorkerState.STOPPED):
                 self.until(lambda state=state: self.watch.saw(LLM, state), f"a {state} worker", deadline_s=DRAINED_DEADLINE_S)  # type: ignore[misc]
             words.append("With less to do, workers drained and went cold, ready to be started in seconds")

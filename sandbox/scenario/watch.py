@@ -91,6 +91,14 @@ class Watch:
         """Tell whether a worker of the group was ever seen in this state."""
         return (endpoint, state) in self.states_seen
 
+    def forget_states(self) -> None:
+        """Begin anew to remember which states were seen."""
+        self.states_seen = set()
+
+    def all_measured(self, endpoint: str, autogroups: int) -> bool:
+        """Tell whether workers of so many autogroups of the group have been measured."""
+        return len(self.value_per_dollar(endpoint)) >= autogroups
+
     def value_per_dollar(self, endpoint: str) -> Mapping[str, float]:
         """Return the mean measured load per dollar of each autogroup of the group (load/s over $/h, times an hour)."""
         values = defaultdict(list)

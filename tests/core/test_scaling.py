@@ -521,6 +521,8 @@ def test_an_unknown_rate_is_left_out_of_the_figures() -> None:
     ("snapshot", "cadence"),
     [
         (a_snapshot(a_worker(1), state=a_state(last_demand_at_s=NOW_S - 10)), Cadence.IDLE),
+        # The inactivity timeout of 300 s passes in 40 s, before the next schedule event.
+        (a_snapshot(a_worker(1), state=a_state(last_demand_at_s=NOW_S - 260)), Cadence.BUSY),
         (a_snapshot(a_worker(1, _S.STOPPED), group=a_group(cold_workers=1)), Cadence.IDLE),
         (a_snapshot(a_worker(1, _S.BOOTING)), Cadence.BUSY),
         (a_snapshot(a_worker(1, _S.DESTROYING)), Cadence.BUSY),
@@ -528,7 +530,7 @@ def test_an_unknown_rate_is_left_out_of_the_figures() -> None:
         (a_snapshot(a_worker(1), state=a_state(load_per_s=10.0, retired_assigned_load=1_001.0)), Cadence.BUSY),
     ],
 )
-def test_a_group_is_busy_while_something_is_asked_or_under_way(snapshot: Snapshot, cadence: Cadence) -> None:
+def test_a_group_is_busy_while_something_is_asked_under_way_or_soon_due(snapshot: Snapshot, cadence: Cadence) -> None:
     assert decide(snapshot, now_s=NOW_S).cadence is cadence
 
 
