@@ -145,7 +145,7 @@ def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
         "From zero to the first token": "{zero_to_first_token_s} s (boots are compressed to seconds; real ones take minutes)",
         "DynamoDB operations a routed request": "{dynamodb_operations_per_route}",
         "Requests": "{requests}, {failures} failed, {requests_moved} moved off the machine that vanished",
-        "Time to first token": "{first_token_s}",
+        "Seconds to the first token": "{first_token_s}",
         "Load per dollar": "{load_per_usd}, preferred: {preferred}",
         "Peak of ready workers": "{peak_ready_workers}, of {instances_rented} instances rented",
         "Bill, machines": "${billed_usd} by the marketplace's ledger, ${estimated_usd} by the table's prices",
@@ -153,10 +153,17 @@ def _rows(told: dict[str, Any]) -> list[tuple[str, str]]:
         "Peak memory, all processes": "{peak_memory_mb} MB",
         "Total": "{total_seconds} s",
     }
-    rows = []
+    rows: list[tuple[str, str]] = []
     for name, text in texts.items():
         try:
-            rows.append((name, text.format(**told)))
+            rows.append((name, text.format(**{key: _plain(value) for key, value in told.items()})))
         except KeyError:
             continue  # the run did not get that far
     return rows
+
+
+def _plain(value: Any) -> Any:
+    """Return a figure as a person reads it; several of them as one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else value
