@@ -10,6 +10,5 @@ class Generated:
     """`first_token_s` counts from the call, waiting included; `moves` is how often it began anew on another worker."""
 
     first_token_s: float
-    total_s: float
     tokens: int
     moves: int

@@ -78,11 +78,6 @@ class MarketProcess:
             None if status is None else f"the marketplace simulator ended with status {status}; the end of its log:\n{self._tail()}"
         )
 
-    @property
-    def pid(self) -> int:
-        """The simulator's process."""
-        return self._process.pid
-
     def contracts(self) -> list[dict[str, Any]]:
         """Return every contract ever made, destroyed ones included."""
         rows: list[dict[str, Any]] = self._get("/_sim/contracts")["contracts"]

@@ -165,11 +165,6 @@ class System:
         """A key for every group of the sandbox."""
         return str(self._output("api_keys")[API_KEY])
 
-    @property
-    def pids(self) -> tuple[int, int]:
-        """The two children: emulator and marketplace."""
-        return self._emulator.pid, self.marketplace.pid
-
     def route_operations(self) -> Counter[str]:
         """Count the DynamoDB operations of the route function since the start, by API."""
         counts: Counter[str] = Counter()
@@ -219,7 +214,7 @@ class System:
             if text_of(event):
                 first_s = first_s or time.monotonic() - started_s
                 count += 1
-        return Generated(first_token_s=first_s, total_s=time.monotonic() - started_s, tokens=count, moves=moves)
+        return Generated(first_token_s=first_s, tokens=count, moves=moves)
 
     def _route(self, body: Mapping[str, Any]) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self.api_key}"}

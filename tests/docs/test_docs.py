@@ -11,6 +11,7 @@ import yaml
 from functions.core.model import EndpointGroup
 from functions.scale.figures import FACT_METRICS, METRIC_REFUSED, METRIC_STRAYS, METRIC_UNLISTED
 from infra.endpoint_settings import EndpointSettings
+from protocol.ticket import INTEGER_MAX
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("functions", "protocol", "worker_image", "client", "infra", "policies", "sandbox")
@@ -79,3 +80,10 @@ def test_every_verb_of_make_that_is_named_exists(document: Path) -> None:
     verbs = set(re.findall(r"^([a-z-]+):", text("Makefile"), re.MULTILINE))
 
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", document.read_text(), re.MULTILINE)) <= verbs
+
+
+def test_every_number_of_the_protocol_page_survives_a_javascript_client() -> None:
+    numbers = [int(digits) for digits in re.findall(r": (\d+)", text("docs/protocol.md"))]
+
+    assert numbers
+    assert max(numbers) < INTEGER_MAX
