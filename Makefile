@@ -5,6 +5,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 EMULATOR := .venvs/emulator
+VASTLEGACY := .venvs/vastlegacy
 UV_VERSION := 0.13.9
 # Never fetch an interpreter: the one named above is used, and a missing one is a clear error below.
 export UV_PYTHON_DOWNLOADS := never
@@ -31,8 +32,15 @@ $(EMULATOR)/.ready: requirements/emulator.txt $(VENV)/.ready
 	@$(BIN)/uv pip sync --quiet --python $(EMULATOR)/bin/python --require-hashes requirements/emulator.txt
 	@touch $@
 
+# The generation of the marketplace's own worker before the present one: it cannot live beside the present package.
+$(VASTLEGACY)/.ready: requirements/vastlegacy.txt $(VENV)/.ready
+	@echo "Setting up $(VASTLEGACY) (once)"
+	@$(PYTHON) -m venv --without-pip $(VASTLEGACY)
+	@$(BIN)/uv pip sync --quiet --python $(VASTLEGACY)/bin/python --require-hashes requirements/vastlegacy.txt
+	@touch $@
+
 .PHONY: setup
-setup: $(VENV)/.ready $(EMULATOR)/.ready ## Install everything that is needed, from the locks
+setup: $(VENV)/.ready $(EMULATOR)/.ready $(VASTLEGACY)/.ready ## Install everything that is needed, from the locks
 
 .PHONY: demo
 demo: setup ## The whole system on this machine in under 3 minutes (ARGS="--json FILE")
@@ -63,11 +71,11 @@ fix: setup ## Format, and mend what ruff can mend
 	@$(BIN)/ruff check --quiet --fix .
 
 .PHONY: lock
-lock: setup ## Resolve the dependency groups anew into requirements/*.txt (ARGS="--upgrade-package boto3")
+lock: $(VENV)/.ready ## Resolve the dependency groups anew into requirements/*.txt (ARGS="--upgrade-package boto3")
 	@$(BIN)/uv pip compile $(LOCK_FLAGS) $(ARGS) --group dev -o requirements/dev.txt
 	@for group in functions worker infra; do \
 	  $(BIN)/uv pip compile $(LOCK_FLAGS) --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; done
-	@$(BIN)/uv pip compile $(LOCK_FLAGS) $(ARGS) --group emulator -o requirements/emulator.txt
+	@for group in emulator vastlegacy; do $(BIN)/uv pip compile $(LOCK_FLAGS) $(ARGS) --group $$group -o requirements/$$group.txt || exit 1; done
 
 LOCK_FLAGS := --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11
 

@@ -10,7 +10,8 @@ Load is accounted once, at the worker, in three totals (all in load units, cost 
 `received_load - finished_load` is in flight, and router-assigned minus finished minus written off is the backlog.
 
 Field names are Vast's where the meaning is the same (`id`, `mtoken`, `loadtime`, `max_perf`, `cur_load`, `error_msg`,
-`num_requests_working`, `url`, `version`); the rest are ours.
+`num_requests_working`, `url`, `version`); the rest are ours. Three may be absent, and then they are not known: `cert_sha256` (plain
+HTTP), `queue_depth` and `cache_use` (an inference server that does not tell them).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
+
+from protocol.fingerprint import is_fingerprint
 
 REPORT_VERSION: Final = "headgate/1"
 REPORT_BYTES_MAX: Final = 65_536
@@ -72,6 +75,9 @@ class WorkerReport:
     failed_requests: int
     error: str = ""
     perf_flags: tuple[str, ...] = ()
+    cert_sha256: str = ""
+    queue_depth: int | None = None  # requests that the inference server holds and has not begun
+    cache_use: float | None = None  # 0 to 1: how full its key-value cache is
 
     def wire(self, token: str) -> dict[str, Any]:
         """Return the JSON object that travels; `token` is the worker's credential."""
@@ -96,6 +102,9 @@ class WorkerReport:
             "failed_requests": self.failed_requests,
             "error_msg": self.error,
             "perf_flags": list(self.perf_flags),
+            "cert_sha256": self.cert_sha256,
+            "queue_depth": self.queue_depth,
+            "cache_use": self.cache_use,
         }
 
     @classmethod
@@ -119,6 +128,9 @@ class WorkerReport:
             failed_requests=_count(wire, "failed_requests"),
             error=_sentence(wire, "error_msg"),
             perf_flags=_flags(wire),
+            cert_sha256=_fingerprint(wire),
+            queue_depth=None if wire.get("queue_depth") is None else _count(wire, "queue_depth"),
+            cache_use=None if wire.get("cache_use") is None else min(1.0, _amount(wire, "cache_use")),
         )
 
 
@@ -206,6 +218,13 @@ def _phase(wire: Mapping[str, Any]) -> Phase:
         return Phase(wire.get("phase", ""))
     except ValueError as exc:
         raise MalformedReport("phase", "one of " + ", ".join(Phase)) from exc
+
+
+def _fingerprint(wire: Mapping[str, Any]) -> str:
+    value = wire.get("cert_sha256", "")
+    if not is_fingerprint(value):
+        raise MalformedReport("cert_sha256", "64 lowercase hexadecimal digits are needed, or nothing")
+    return str(value)
 
 
 def _flags(wire: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,6 +9,9 @@ tickets that their clients never used: when ticket n arrives, the worker knows t
 that total once those tickets have expired can no longer arrive, and is *written off*. Without it, backlog lost to
 clients that went away could only be discovered while the worker is idle.
 
+`cert_sha256` is the fingerprint of the certificate that the worker made for itself and reported: the client pins it, so that TLS to
+a rented machine needs no certificate authority. It is empty for a worker that serves plain HTTP.
+
 Invariants: `issued_at <= expires_at`; `reqnum` grows by one a ticket per worker; `cost` is within COST_MIN..COST_MAX.
 """
 
@@ -21,6 +24,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
 from protocol.canonical import canonical_bytes
+from protocol.fingerprint import is_fingerprint
 
 TICKET_CONTEXT: Final = b"headgate-ticket-v1\n"
 CLOCK_SKEW_S: Final = 30
@@ -54,6 +58,7 @@ class Ticket:
     issued_at: int
     expires_at: int
     key_id: str
+    cert_sha256: str = ""
 
     def signed_bytes(self) -> bytes:
         """Return the exact bytes that the signature covers."""
@@ -86,6 +91,7 @@ def parse_ticket(wire: Mapping[str, Any]) -> tuple[Ticket, bytes]:
         issued_at=_integer(wire["issued_at"]),
         expires_at=_integer(wire["expires_at"]),
         key_id=_text(wire["key_id"]),
+        cert_sha256=_fingerprint(wire["cert_sha256"]),
     )
     if ticket.issued_at > ticket.expires_at:
         raise TicketRejected("malformed_ticket")
@@ -104,6 +110,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= TEXT_LENGTH_MAX or not value.isprintable():
         raise TicketRejected("malformed_ticket")
     return value
+
+
+def _fingerprint(value: Any) -> str:
+    if not is_fingerprint(value):
+        raise TicketRejected("malformed_ticket")
+    return str(value)
 
 
 def _integer(value: Any) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from functions.adapters.dynamodb import ConditionFailed, DynamoTable
 from functions.adapters.dynamodb_items import attribute, attributes_of, field_names, read_worker, routed_key, worker_key
@@ -13,7 +13,6 @@ from functions.ports import StaleReport, WorkerGone
 
 _CONDITION_FIELDS: Final = field_names(Condition)
 # Every name behind a placeholder: `error`, `phase`, `url` and others may be reserved words of DynamoDB.
-_REPLACE: Final = "SET " + ", ".join(f"#{name} = :{name}" for name in _CONDITION_FIELDS)
 _NAMES: Final = {f"#{name}": name for name in (*_CONDITION_FIELDS, "state")}
 _IS_NEWER: Final = (
     "attribute_exists(#state) AND #state <> :destroyed AND (attribute_not_exists(#run_id) OR #run_id <> :run_id OR #seq < :seq)"
@@ -34,7 +33,7 @@ class DynamoReportStore:
             item = self._table.update(
                 key,
                 returned="ALL_NEW",
-                UpdateExpression=_REPLACE,
+                UpdateExpression=_replacing(values),
                 ConditionExpression=_IS_NEWER,
                 ExpressionAttributeNames=_NAMES,
                 ExpressionAttributeValues={**values, ":destroyed": attribute(WorkerState.DESTROYED)},
@@ -59,3 +58,11 @@ class DynamoReportStore:
         except ConditionFailed:
             return False
         return True
+
+
+def _replacing(values: Mapping[str, Any]) -> str:
+    """Return the expression that sets what is known, and removes what an earlier report knew and this one does not."""
+    known = [name for name in _CONDITION_FIELDS if f":{name}" in values]
+    unknown = [name for name in _CONDITION_FIELDS if f":{name}" not in values]
+    removed = " REMOVE " + ", ".join(f"#{name}" for name in unknown) if unknown else ""
+    return "SET " + ", ".join(f"#{name} = :{name}" for name in known) + removed

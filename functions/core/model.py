@@ -142,6 +142,9 @@ class Condition:
     failed_requests: int = 0
     error: str = ""
     perf_flags: tuple[str, ...] = ()
+    cert_sha256: str = ""
+    queue_depth: int | None = None
+    cache_use: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -158,6 +158,7 @@ class _Turn:
             issued_at=int(self.now_s),
             expires_at=self._expires_at(),
             key_id=signer.key_id,
+            cert_sha256=worker.condition.cert_sha256,
         )
         return Assigned(ticket=ticket, signature=signer.sign(ticket.signed_bytes()))
 

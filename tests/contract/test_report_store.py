@@ -95,3 +95,11 @@ def test_a_worker_cannot_make_the_requests_of_others_forgotten(stores: Stores, w
 
     assert stores.report.delete_requests(ENDPOINT, [1], worker_id=worker.worker_id) == 0
     assert stores.route.request(ENDPOINT, 1) == request
+
+
+def test_what_a_newer_report_no_longer_knows_is_forgotten(stores: Stores, worker: Worker) -> None:
+    stores.report.put_condition(ENDPOINT, worker.worker_id, a_condition(seq=2, queue_depth=3, cache_use=0.5))
+
+    after = stores.report.put_condition(ENDPOINT, worker.worker_id, a_condition(seq=3))
+
+    assert (after.condition.queue_depth, after.condition.cache_use) == (None, None)

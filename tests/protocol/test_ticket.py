@@ -33,6 +33,7 @@ TICKET = Ticket(
     issued_at=1_900_000_000,
     expires_at=1_900_000_060,
     key_id="k1",
+    cert_sha256="0f" * 32,
 )
 names = st.text(st.characters(categories=("L", "N", "P")), min_size=1, max_size=40)
 loads = st.floats(min_value=0, max_value=2**53)
@@ -48,6 +49,7 @@ tickets = st.builds(
     assigned_load=loads,
     issued_at=st.integers(0, 2**40),
     key_id=names,
+    cert_sha256=st.one_of(st.just(""), st.binary(min_size=32, max_size=32).map(bytes.hex)),
 )
 
 
@@ -69,7 +71,9 @@ def test_any_ticket_travels_and_comes_back_signed_alike(ticket: Ticket) -> None:
 
 def test_what_is_signed_is_fixed_for_ever() -> None:
     assert TICKET.signed_bytes() == (
-        b'headgate-ticket-v1\n{"assigned_load":1000.5,"cost":242,"endpoint":"chat","expires_at":1900000060,'
+        b'headgate-ticket-v1\n{"assigned_load":1000.5,'
+        b'"cert_sha256":"0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f",'
+        b'"cost":242,"endpoint":"chat","expires_at":1900000060,'
         b'"issued_at":1900000000,"key_id":"k1","reqnum":17,"request_idx":4503599627370497,'
         b'"url":"http://203.0.113.7:40123","worker_id":"w0-abc"}'
     )
