@@ -1,8 +1,8 @@
-"""The account, the names of GPUs, templates, and fetched logs."""
+"""The account, and the names of GPUs."""
 
 from __future__ import annotations
 
-from sandbox.marketplace.api import TEXT_TYPE, Call, Reply
+from sandbox.marketplace.api import Call
 from sandbox.marketplace.gpus import GPU_NAMES
 from sandbox.marketplace.ledger import usd
 
@@ -38,40 +38,3 @@ def gpu_names(_call: Call) -> object:
 def gpu_types(_call: Call) -> object:
     """`GET /gpu_types/`."""
     return {"success": True, "gpu_types": list(GPU_NAMES)}
-
-
-def create_template(call: Call) -> object:
-    """`POST /template/`: identical content answers `success: false` with the template that exists."""
-    template, new = call.api.templates.create(call.body)
-    if not new:
-        msg = f"Existing Template Found: {template['id']}. User relationship added."
-        return {"success": False, "msg": msg, "template": template}
-    return {"success": True, "msg": f"Template Created Successfully! New Template ID: {template['id']}", "template": template}
-
-
-def list_templates(call: Call) -> object:
-    """`GET /template/`."""
-    templates = call.api.templates.all()
-    if not templates:
-        return {"success": False, "msg": "No templates found"}
-    return {"success": True, "templates_found": len(templates), "templates": templates}
-
-
-def edit_template(call: Call) -> object:
-    """`PUT /template/`: every edit gives a new hash."""
-    return {"success": True, "template": call.api.templates.edit(call.body)}
-
-
-def delete_template(call: Call) -> object:
-    """`DELETE /template/`."""
-    call.api.templates.delete(call.body)
-    return {"success": True, "msg": "Template deleted."}
-
-
-def fetch_log(call: Call) -> object:
-    """`GET /instance_logs/{token}.log`: needs no key, the token is unguessable; 404 when there is no such log."""
-    token = call.request.path.rstrip("/").rsplit("/", maxsplit=1)[-1].removesuffix(".log")
-    text = call.api.logs.get(token)
-    if text is None:
-        return Reply(status=404, body=b"not found", content_type=TEXT_TYPE)
-    return Reply(body=text.encode(), content_type=TEXT_TYPE)

@@ -10,8 +10,11 @@ from typing import Final
 
 from sandbox.marketplace import account_routes as account
 from sandbox.marketplace import control_routes as control
+from sandbox.marketplace import instance_list_routes as lists
 from sandbox.marketplace import instance_routes as instances
+from sandbox.marketplace import log_routes as logs
 from sandbox.marketplace import search_routes as search
+from sandbox.marketplace import template_routes as templates
 from sandbox.marketplace.api import Route, Routes
 from sandbox.marketplace.faults import Operation
 
@@ -21,9 +24,9 @@ ROUTES: Final[Routes] = {
     ("PUT", "v0/search/asks"): Route(handler=search.put_search, operation=Operation.SEARCH, interval_s=2.0),
     ("PUT", "v0/asks/#"): Route(handler=search.create, operation=Operation.CREATE, interval_s=4.5),
     ("POST", "v0/asks/bulk"): Route(handler=search.create_bulk, operation=Operation.CREATE, interval_s=4.5),
-    ("GET", "v1/instances"): Route(handler=instances.list_pages, operation=Operation.LIST, interval_s=1.0),
-    ("GET", "v0/instances"): Route(handler=instances.list_all, operation=Operation.LIST, interval_s=20.0),
-    ("GET", "v0/instances/filters"): Route(handler=instances.list_filters, operation=Operation.LIST, interval_s=1.0),
+    ("GET", "v1/instances"): Route(handler=lists.list_pages, operation=Operation.LIST, interval_s=1.0),
+    ("GET", "v0/instances"): Route(handler=lists.list_all, operation=Operation.LIST, interval_s=20.0),
+    ("GET", "v0/instances/filters"): Route(handler=lists.list_filters, operation=Operation.LIST, interval_s=1.0),
     ("GET", "v0/instances/#"): Route(handler=instances.show, operation=Operation.SHOW, interval_s=2.0, instance_key=True),
     ("PUT", "v0/instances/#"): Route(
         handler=instances.change,
@@ -42,17 +45,17 @@ ROUTES: Final[Routes] = {
     ("PUT", "v0/instances/reboot/#"): Route(handler=instances.reboot, operation=Operation.REBOOT, interval_s=1.0),
     ("PUT", "v0/instances/recycle/#"): Route(handler=instances.recycle, operation=Operation.RECYCLE, interval_s=1.0),
     ("PUT", "v0/instances/bid_price/#"): Route(handler=instances.change_bid, operation=Operation.BID, interval_s=5.5),
-    ("PUT", "v0/instances/request_logs/#"): Route(handler=instances.request_logs, operation=Operation.LOGS, interval_s=1.5),
+    ("PUT", "v0/instances/request_logs/#"): Route(handler=logs.request_logs, operation=Operation.LOGS),
     ("GET", "v0/users/current"): Route(handler=account.user, operation=Operation.ACCOUNT),
     ("GET", "v0/users/spend_rate"): Route(handler=account.spend_rate, operation=Operation.ACCOUNT),
     ("GET", "v0/gpu_names/unique"): Route(handler=account.gpu_names, operation=Operation.NAMES, open=True),
     ("GET", "v0/gpu_types"): Route(handler=account.gpu_types, operation=Operation.NAMES, open=True),
-    ("POST", "v0/template"): Route(handler=account.create_template, operation=Operation.TEMPLATE, interval_s=1.9),
-    ("GET", "v0/template"): Route(handler=account.list_templates, operation=Operation.TEMPLATE, interval_s=1.9),
-    ("PUT", "v0/template"): Route(handler=account.edit_template, operation=Operation.TEMPLATE, interval_s=1.9),
-    ("PUT", "v1/template"): Route(handler=account.edit_template, operation=Operation.TEMPLATE, interval_s=1.9),
-    ("DELETE", "v0/template"): Route(handler=account.delete_template, operation=Operation.TEMPLATE, interval_s=1.9),
-    ("GET", "instance_logs/*"): Route(handler=account.fetch_log, operation=None, open=True),
+    ("POST", "v0/template"): Route(handler=templates.create_template, operation=Operation.TEMPLATE, interval_s=1.9),
+    ("GET", "v0/template"): Route(handler=templates.list_templates, operation=Operation.TEMPLATE, interval_s=1.9),
+    ("PUT", "v0/template"): Route(handler=templates.edit_template, operation=Operation.TEMPLATE, interval_s=1.9),
+    ("PUT", "v1/template"): Route(handler=templates.edit_template, operation=Operation.TEMPLATE, interval_s=1.9),
+    ("DELETE", "v0/template"): Route(handler=templates.delete_template, operation=Operation.TEMPLATE, interval_s=1.9),
+    ("GET", "instance_logs/*"): Route(handler=logs.fetch_log, operation=None, open=True),
     ("GET", "_sim/health"): Route(handler=control.health, operation=None, open=True),
     ("GET", "_sim/contracts"): Route(handler=control.contracts, operation=None),
     ("GET", "_sim/bill"): Route(handler=control.bill, operation=None),
