@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from pyworker.backends.tgi.backend import BACKEND
 from pyworker.backends.tgi.logwatch import LOG_RULES
-from pyworker.backends.tgi.metrics import MAX_NEW_TOKENS_DEFAULT, SLOTS_DEFAULT, capacity, load_of, token_events
+from pyworker.backends.tgi.metrics import MAX_NEW_TOKENS_DEFAULT, SLOTS_DEFAULT, capacity, load_of, token_units
 from pyworker.lines import LineSplitter
 from pyworker.logwatch import LineKind, LogWatch
+from pyworker.replies import EventReader
 
 CAPTURED: Final = Path(__file__).resolve().parents[3] / "shared" / "data" / "logs" / "tgi"
 
@@ -147,23 +148,23 @@ def test_whatever_the_payload_its_load_can_be_counted(payload: dict[str, Any]) -
 
 def test_each_token_event_is_a_unit_wherever_the_chunks_end() -> None:
     stream = b'data:{"index":1,"token":{"id":1}}\n\ndata:{"index":2,"token":{"id":2}}\n\ndata:{"other":1}\n\n'
-    reader = token_events()
+    reader = EventReader(token_units)
 
     assert sum(reader.feed(stream[at : at + 7]) for at in range(0, len(stream), 7)) == 2
 
 
 def test_an_error_told_inside_a_stream_is_noticed() -> None:
-    reader = token_events()
+    reader = EventReader(token_units)
     reader.feed(b'data:{"error":"Request failed during generation","error_type":"generation"}\n\n')
 
-    assert reader.error == "Request failed during generation"
+    assert reader.fault() == "Request failed during generation"
 
 
 def test_text_that_speaks_of_errors_is_none() -> None:
-    reader = token_events()
+    reader = EventReader(token_units)
     reader.feed(b'data:{"token":{"text":" \\"error\\": 5"},"generated_text":null}\n\n')
 
-    assert reader.error == ""
+    assert reader.fault() == ""
 
 
 @pytest.mark.parametrize(

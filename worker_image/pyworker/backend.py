@@ -1,11 +1,12 @@
-"""What one kind of inference server is to a worker: a class and three small modules in a folder of `pyworker/backends`.
+"""What one kind of inference server is to a worker: a few values in a folder of `pyworker/backends`.
 
-    backends/<name>/backend.py   BACKEND = Backend(...): routes, hooks
-    backends/<name>/metrics.py   request -> load; what in a reply is a unit of output; how many requests at a time
-    backends/<name>/logwatch.py  LOG_RULES, or none
+    backends/<name>/backend.py   BACKEND = Backend(...): routes, request -> load, a trial request, hooks
+    backends/<name>/metrics.py   Metrics(...): how many requests at a time, which answers are failures, what is reported
+    backends/<name>/logwatch.py  LogRules(...): log line -> event
     backends/<name>/launch.sh    starts the server (optional)
 
-The frame knows no backend and no backend knows the frame's insides: it is all in the fields below.
+The frame knows no backend and no backend knows the frame's insides: it is all in the fields below. Every hook is a pure function,
+except `Route.serve` and `local_server`.
 """
 
 from __future__ import annotations
@@ -13,75 +14,117 @@ from __future__ import annotations
 import importlib
 import random
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pyworker.logwatch import LogRules
-from pyworker.replies import PlainReader, ReplyReader
+from pyworker.metrics import SERIAL, Metrics
 
 if TYPE_CHECKING:
     from aiohttp import web
 
-LOAD_MAX: Final = 1e9
+MODEL_URL: Final = "http://127.0.0.1:5001"
+
+
+class BadPayload(ValueError):
+    """A payload that cannot be sent to the server; answer 422 with `field`. Raised by `Route.prepare` and `Route.serve`."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A whole reply."""
+
+    status: int
+    body: bytes
+    content_type: str = "application/json"
+
+
+class Server(Protocol):
+    """The inference server, as `Route.serve` may use it."""
+
+    async def call(self, method: str, path: str, payload: Mapping[str, Any] | None = None) -> Answer:
+        """Make one call; any status is an answer. Raises UpstreamFailed when there is none."""
+        ...
+
+
+def _as_it_is(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    return payload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A path that clients POST to, forwarded to the same path of the server. `load` never raises: the server judges payloads."""
+    """A path that clients POST to, forwarded to the same path of the server.
+
+    `load(payload, prompt_weight)` is the request's load in load units, and never raises: the server judges payloads. `units(event)`
+    tells how many units of output (tokens, images) the bytes of one event of a streamed reply carry; None: the reply comes in one
+    piece. `prepare` may change the payload on its way (raises BadPayload). `serve`, if given, answers in place of forwarding, for
+    servers whose answer takes more than one call; its request holds a slot meanwhile, and is cancelled when the client goes away.
+    """
 
     path: str
     load: Callable[[Mapping[str, Any], float], float]
-    reader: Callable[[], ReplyReader] = PlainReader
+    units: Callable[[bytes], int] | None = None
+    prepare: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_it_is
+    serve: Callable[[Server, Mapping[str, Any]], Awaitable[Answer]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """How large a trial should be: about so many units of output, after about so many tokens of prompt if it has one."""
+
+    rng: random.Random
+    units: float
+    prompt_tokens: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """A request of our own: the load of its input, and of every unit of its output. A reply in one piece is one unit."""
+    """A request of our own: the tokens of its prompt (0: it has none), and the load of every unit of its output.
+
+    A reply in one piece is one unit.
+    """
 
     route: Route
     payload: Mapping[str, Any]
-    input_load: float = 0.0
+    prompt_tokens: float = 0.0
     unit_load: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capacity:
-    """How many requests the server takes at a time, and which software says so (part of what a measurement is kept under)."""
-
-    slots: int
-    version: str = ""
+def _no_headers(_environment: Mapping[str, str]) -> Mapping[str, str]:
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backend:
     """One kind of inference server.
 
-    `trial(rng, units, prompt_weight)` makes a request of about `units` units of output, unlike any before it (a cache must not
-    help). Trials are asked for between `trial_units_min` and `trial_units_max`. `capacity(info)` reads the reply of
-    `info_path`, or nothing where there is none. `keeps_connections` False: connections must not be used for a second request.
-    `local_server` makes the application of a backend that lives in this process.
+    `trial` makes a request unlike any before it (a cache must not help); its size is asked for between `trial_units_min` and
+    `trial_units_max`. The server is healthy when `health_path` answers 200. `keeps_connections` False: connections must not be used
+    for a second request. `model_url` is where it listens unless MODEL_SERVER_URL says otherwise. `server_headers(environment)` go
+    with every request to it (an API key). `required_environment` is what launch.sh cannot do without. `local_server` makes the
+    application of a backend that lives in this process.
     """
 
     name: str
     routes: tuple[Route, ...]
-    trial: Callable[[random.Random, float, float], Trial]
+    trial: Callable[[Ask], Trial]
     trial_units_min: float = 1.0
     trial_units_max: float = 1.0
-    health_path: str = "/health"
-    info_path: str | None = None
-    capacity: Callable[[Mapping[str, Any]], Capacity] = lambda _info: Capacity(slots=1)
+    metrics: Metrics = SERIAL
     log_rules: LogRules | None = None
+    health_path: str = "/health"
     keeps_connections: bool = True
+    model_url: str = MODEL_URL
+    server_headers: Callable[[Mapping[str, str]], Mapping[str, str]] = _no_headers
+    required_environment: tuple[str, ...] = ()
     local_server: Callable[[], Awaitable[web.Application]] | None = None
-    required_environment: tuple[str, ...] = field(default=())
 
 
 def load_backend(name: str) -> Backend:
     """Return the backend of the folder `name`. `settings` has checked that it exists."""
     backend: Backend = importlib.import_module(f"pyworker.backends.{name}.backend").BACKEND
     return backend
-
-
-def bounded_load(load: float) -> float:
-    """Keep a load that a stranger's payload gave rise to within what can be counted; NaN counts as nothing."""
-    return min(max(load, 0.0), LOAD_MAX) if load == load else 0.0  # noqa: PLR0124 - NaN alone differs from itself

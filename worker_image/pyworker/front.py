@@ -9,6 +9,7 @@ generating).
 | the server's own | served; also its refusals, such as 422 |
 | 400, 413, 408 | no JSON object; larger than the limit; not sent within BODY_TIMEOUT_S |
 | 401 | the ticket does not entitle to this request; `error` says why |
+| 422 | the backend cannot send this payload; `field` |
 | 429 | no slot within the allowed wait; `Retry-After` |
 | 502 | the inference server could not be reached or broke off before it answered |
 | 503 | not ready, draining or failed |
@@ -30,7 +31,7 @@ from protocol.canonical import MalformedJson
 from protocol.problem import Problem, RequestRefused
 from protocol.report import Phase
 from protocol.ticket import Ticket, TicketRejected
-from pyworker.backend import Route
+from pyworker.backend import BadPayload, Route
 from pyworker.gate import Admitted, Gate
 from pyworker.ledger import Outcome
 from pyworker.slots import QueueFull, SlotQueue
@@ -99,6 +100,10 @@ class Front:
                 outcome = Outcome.ERROR
                 response, outcome = await self.upstream.forward(request, route, admitted.payload)
                 return response
+        except BadPayload as exc:
+            outcome = Outcome.SUCCESS  # a judgement of the payload, as the server's own
+            problem = Problem(status=422, code="invalid_field", message=str(exc), field=exc.field)
+            raise RequestRefused(problem) from exc
         except UpstreamFailed as exc:
             raise RequestRefused(Problem(status=502, code="upstream_failed", message=exc.reason)) from exc
         except (asyncio.CancelledError, ClientGone):

@@ -11,13 +11,13 @@ Prompt tokens are estimated: the worker has no tokenizer, and the client, who st
 from __future__ import annotations
 
 import math
-import random
 from typing import Any, Final
+
+from pyworker.backend import Ask
 
 # English text has about 4 characters a token (OpenAI's rule of thumb); bytes rather than characters, because scripts that take
 # three bytes a character also take about a token a character.
 BYTES_PER_TOKEN: Final = 4.0
-TRIAL_PROMPT_RATIO: Final = 0.5  # of the units of output asked for, in tokens
 TRIAL_PROMPT_WORDS_MIN: Final = 6  # about 10^8 different prompts
 BYTES_PER_WORD: Final = 7
 
@@ -40,8 +40,8 @@ def whole_number(value: Any, *, default: int) -> int:
     return int(value)
 
 
-def trial_prompt(rng: random.Random, units: float) -> str:
-    """Return a prompt for a trial of `units` tokens that no prefix cache has seen: its very first words are random."""
+def trial_prompt(ask: Ask) -> str:
+    """Return a prompt of the tokens asked for that no prefix cache has seen: its very first words are random."""
     words = " ".join(_WORDS).split()
-    count = max(TRIAL_PROMPT_WORDS_MIN, round(TRIAL_PROMPT_RATIO * units * BYTES_PER_TOKEN / BYTES_PER_WORD))
-    return " ".join(rng.choice(words) for _ in range(count))
+    count = max(TRIAL_PROMPT_WORDS_MIN, round(ask.prompt_tokens * BYTES_PER_TOKEN / BYTES_PER_WORD))
+    return " ".join(ask.rng.choice(words) for _ in range(count))

@@ -1,6 +1,6 @@
-"""What an inference server's log says about whether it can serve.
+r"""What an inference server's log says about whether it can serve.
 
-A backend gives rules (regular expressions over the *message*, whatever frame it came in); this decides what a line is:
+A backend gives rules (regular expressions over the whole *message*, whatever frame it came in); this decides what a line is:
 
 * READY is a hint: servers print it before they listen, before the model is loaded, and again on every reload. It makes the
   worker look at once; what counts is `readiness`.
@@ -8,22 +8,36 @@ A backend gives rules (regular expressions over the *message*, whatever frame it
 * CAUSE is an exception's line. It often comes just before a fatal line that says nothing, and is told along with it.
 * PROGRESS is any other sign of life.
 
-The newest line of JSON or text decides nothing about earlier ones; the watch remembers one cause and forgets everything else.
+Any line may also tell facts of the server (its version, how many requests it takes), by the named groups of a pattern.
+
+The newest line of JSON or text decides nothing about earlier ones; the watch remembers one cause and the facts, and forgets
+everything else.
 """
 
 from __future__ import annotations
 
 import enum
+import functools
+import json
 import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from re import Pattern
-from typing import Final
+from typing import Any, Final
 
 ERROR_TEXT_MAX: Final = 400
+FACT_TEXT_MAX: Final = 100
 
 # `torch.cuda.OutOfMemoryError: CUDA out of memory.` as a traceback prints it: at the start of the line.
-_EXCEPTION: Final = re.compile(r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit)\b: .+")
+_EXCEPTION: Final = r"(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit)\b: .+"
+# What loggers put before a message, in any order: process, date, time, level, source.
+_FRAME: Final = re.compile(
+    r"(?:(?:\([\w .:,=-]+\)"
+    r"|\[?\d{2,4}[-/]\d\d(?:[-/]\d\d)?(?:[T ]\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)?)?\]?"
+    r"|\[?\d\d:\d\d:\d\d[\d.,]*\]?"
+    r"|\[?(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|CRITICAL|FATAL)\]?:?"
+    r"|\[[\w .:/=-]+\]"
+    r")\s+)+"
+)
 
 
 class LineKind(enum.Enum):
@@ -35,37 +49,70 @@ class LineKind(enum.Enum):
     PROGRESS = enum.auto()
 
 
+def message_of(line: str) -> str:
+    """Return what was said, out of the usual frames: JSON with `message` or `msg`, else text after date, level and source."""
+    return json_message(line) if line.startswith("{") else _FRAME.sub("", line, count=1)
+
+
+def json_message(line: str) -> str:
+    """Return the message of a JSON line, flat or under `fields`; the line itself if it is no JSON, nothing if it has none."""
+    try:
+        entry: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        return line
+    fields = entry.get("fields") if isinstance(entry, dict) else None
+    found = [one.get(name) for one in (entry, fields) if isinstance(one, dict) for name in ("message", "msg")]
+    return next((str(message) for message in found if message), "")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRules:
-    """A backend's reading of its server's log. `message` takes a line out of its frame (JSON, timestamp, level)."""
+    """A backend's reading of its server's log. `message` takes a line out of its frame (JSON, timestamp, level).
 
-    message: Callable[[str], str]
-    ready: tuple[Pattern[str], ...]
-    fatal: tuple[Pattern[str], ...]
-    cause: tuple[Pattern[str], ...] = field(default=(_EXCEPTION,))
+    The rest are regular expressions that must match the whole message (a dot matches a line's end too). The named groups of
+    `facts` become what `Metrics.capacity` is told.
+    """
+
+    ready: tuple[str, ...] = ()
+    fatal: tuple[str, ...] = ()
+    cause: tuple[str, ...] = (_EXCEPTION,)
+    facts: tuple[str, ...] = ()
+    message: Callable[[str], str] = message_of
 
     def classify(self, line: str) -> tuple[LineKind, str]:
         """Return what the line is, and its message."""
         message = self.message(line).strip()
         for kind, patterns in ((LineKind.FATAL, self.fatal), (LineKind.READY, self.ready), (LineKind.CAUSE, self.cause)):
-            if any(pattern.fullmatch(message) for pattern in patterns):
+            if patterns and _any_of(patterns).fullmatch(message):
                 return kind, message
         return LineKind.PROGRESS, message
+
+    def told(self, message: str) -> dict[str, str]:
+        """Return the facts that a message tells."""
+        found = [match.groupdict() for pattern in self.facts if (match := re.fullmatch(pattern, message, re.DOTALL))]
+        return {name: text[:FACT_TEXT_MAX] for groups in found for name, text in groups.items() if text is not None}
+
+
+@functools.lru_cache(maxsize=64)
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.DOTALL)
 
 
 @dataclass(slots=True, kw_only=True)
 class LogWatch:
-    """Turns lines into three signals. `on_fatal` gets a sentence that says why."""
+    """Turns lines into three signals, and gathers `facts`. `on_fatal` gets a sentence that says why."""
 
     rules: LogRules
     on_ready: Callable[[], None]
     on_fatal: Callable[[str], None]
     on_progress: Callable[[], None]
     cause: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
 
     def see(self, line: str) -> None:
         """Take one line."""
         kind, message = self.rules.classify(line)
+        self.facts |= self.rules.told(message)
         match kind:
             case LineKind.FATAL:
                 self.on_fatal(self.explain(message))

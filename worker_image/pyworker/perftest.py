@@ -23,9 +23,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from pyworker.backend import Backend, Trial
+from pyworker.backend import Ask, Backend, Trial
 from pyworker.estimate import Speed, flags, speed
-from pyworker.replies import PlainReader
 from pyworker.settings import PERF_LIMIT_S
 from pyworker.tally import Tally
 from pyworker.upstream import Upstream, UpstreamFailed
@@ -37,6 +36,7 @@ BIN_MIN_S: Final = 0.1
 SPREAD: Final = 0.5
 TRIALS_PER_LIMIT: Final = 10  # at the speed of a single stream; a full batch is some times slower
 WARM_UP_RATIO_MAX: Final = 0.4  # of the limit, however slow trials are to end
+PROMPT_RATIO: Final = 0.5  # tokens of a trial's prompt, of the units of output asked for
 ERROR_PAUSE_S: Final = 0.2
 ERRORS_IN_A_ROW_MAX: Final = 20
 
@@ -92,7 +92,7 @@ class PerfTest:
         return self._result(measured, units_per_s)
 
     async def _cold(self) -> float:
-        trial = self._backend.trial(self._rng, max(self._backend.trial_units_min, 1.0), self._prompt_weight)
+        trial = self._trial(max(self._backend.trial_units_min, 1.0))
         tally = Tally(bin_s=self._tally.bin_s)
         started_s = self._now_s()
         await self._attempt(trial, tally)
@@ -106,13 +106,16 @@ class PerfTest:
     async def _stream(self, mean_units: float) -> None:
         while True:
             units = mean_units * self._rng.uniform(1 - SPREAD, 1 + SPREAD)
-            await self._attempt(self._backend.trial(self._rng, units, self._prompt_weight), self._tally)
+            await self._attempt(self._trial(units), self._tally)
             if self._tally.errors_in_a_row:
                 await asyncio.sleep(ERROR_PAUSE_S * self._scale)
 
+    def _trial(self, units: float) -> Trial:
+        return self._backend.trial(Ask(rng=self._rng, units=units, prompt_tokens=PROMPT_RATIO * units))
+
     async def _attempt(self, trial: Trial, tally: Tally) -> None:
         try:
-            if isinstance(trial.route.reader(), PlainReader):
+            if trial.route.units is None:
                 await self._attempt_whole(trial, tally)
             else:
                 await self._attempt_streamed(trial, tally)
@@ -123,7 +126,7 @@ class PerfTest:
         started_s = self._now_s()
         with tally.pending(started_s):
             async for count in self._upstream.attempt(trial):
-                tally.spread(count * trial.unit_load + trial.input_load, started_s, self._now_s())
+                tally.spread(count * trial.unit_load + self._prompt_weight * trial.prompt_tokens, started_s, self._now_s())
         tally.served(first_output_s=self._now_s() - started_s, step_s=None)
 
     async def _attempt_streamed(self, trial: Trial, tally: Tally) -> None:
@@ -132,7 +135,7 @@ class PerfTest:
             with tally.pending(started_s):
                 units = await anext(counts, 0)
                 first_s = self._now_s()
-                tally.spread(trial.input_load, started_s, first_s)
+                tally.spread(self._prompt_weight * trial.prompt_tokens, started_s, first_s)
             tally.arrived(units * trial.unit_load, first_s)
             later_units = 0
             async for count in counts:

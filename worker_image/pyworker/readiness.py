@@ -15,6 +15,7 @@ import contextlib
 import random
 from typing import Final
 
+from pyworker.backend import Ask
 from pyworker.upstream import PROBE_TIMEOUT_S, Upstream, UpstreamFailed
 
 LOOK_S: Final = 1.0
@@ -53,7 +54,7 @@ async def watch_health(upstream: Upstream) -> str:
 
 
 async def _generation_fault(upstream: Upstream, rng: random.Random) -> str:
-    trial = upstream.backend.trial(rng, 1.0, 0.0)
+    trial = upstream.backend.trial(Ask(rng=rng, units=1.0, prompt_tokens=1.0))
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S):
             units = sum([count async for count in upstream.attempt(trial)])

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import random
 import re
 import shlex
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from pyworker.backend import Backend, Trial, load_backend
+from pyworker.backend import Ask, Backend, Trial, load_backend
 
 MAX_QUEUE_TIME_S: Final = 30.0
 PERF_LIMIT_S: Final = 28.0
@@ -66,6 +65,7 @@ class Settings:
     listen_port: int
     backend: Backend
     model_url: str
+    model_headers: Mapping[str, str] = field(repr=False)
     model_log: Path
     model_id: str
     launch_command: tuple[str, ...]
@@ -109,7 +109,8 @@ def _settings(reader: _Reader, working_directory: Path) -> Settings:
         listen_host=environment.get("HEADGATE_LISTEN_HOST", "0.0.0.0"),  # noqa: S104 - clients come from the internet
         listen_port=_listen_port(reader),
         backend=backend,
-        model_url=reader.url("MODEL_SERVER_URL", default="http://127.0.0.1:5001"),
+        model_url=reader.url("MODEL_SERVER_URL", default=backend.model_url),
+        model_headers=backend.server_headers(environment),
         model_log=working_directory / environment.get("MODEL_LOG", "model.log"),
         model_id=environment.get("MODEL_ID", ""),
         launch_command=_launch_command(reader, backend),
@@ -148,7 +149,7 @@ def _without_credentials(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in _CREDENTIALS}
 
 
-def _no_trial(_rng: random.Random, _units: float, _prompt_weight: float) -> Trial:
+def _no_trial(_ask: Ask) -> Trial:
     raise AssertionError("there is no backend")
 
 

@@ -19,16 +19,17 @@ from typing import Any, Final
 import aiohttp
 from aiohttp import web
 
-from pyworker.backend import Backend, Capacity, Route, Trial
+from pyworker.backend import Answer, Backend, Route, Trial
 from pyworker.ledger import Outcome
-from pyworker.replies import PlainReader, ReplyReader
+from pyworker.replies import ReplyReader, reader_of
 
 CONNECT_TIMEOUT_S: Final = 5.0
 SILENCE_MAX_S: Final = 600.0  # between two reads of a reply: a long prompt in a long queue, before its first token
 HEALTH_TIMEOUT_S: Final = 10.0
 PROBE_TIMEOUT_S: Final = 300.0  # a first generation may compile kernels or read the model from disk
 WHOLE_REPLY_BYTES_MAX: Final = 262_144
-INFO_BYTES_MAX: Final = 1_048_576
+ANSWER_BYTES_MAX: Final = 256 * 2**20  # of `call`: images come in base64
+PAGE_BYTES_MAX: Final = 4 * 2**20  # of `info_path` and `gauges_path`
 
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=SILENCE_MAX_S)
 # RFC 9110 7.6.1: fields of one connection. Length and date are written anew.
@@ -36,8 +37,8 @@ _NOT_FORWARDED: Final = frozenset(
     {"connection", "keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
     | {"content-length", "date", "server", "set-cookie"}
 )
-_FAILED_STATUSES: Final = frozenset({424, 429})  # TGI: generation failed, model overloaded
-_HEADERS: Final = {"content-type": "application/json", "accept-encoding": "identity"}
+_ACCEPT: Final = {"accept-encoding": "identity"}
+_JSON: Final = {"content-type": "application/json"}
 
 _log = logging.getLogger(__name__)
 
@@ -55,14 +56,18 @@ class ClientGone(Exception):
 
 
 class Upstream:
-    """The server at `url`. Use as a context manager of the running loop."""
+    """The server at `url`; `headers` go with every request. Make it inside the running loop, and `close` it."""
 
-    def __init__(self, backend: Backend, url: str) -> None:
+    def __init__(self, backend: Backend, url: str, *, headers: Mapping[str, str] | None = None) -> None:
         self.backend = backend
         self.url = url
         connector = aiohttp.TCPConnector(limit=0, force_close=not backend.keeps_connections)
         self._session = aiohttp.ClientSession(
-            connector=connector, timeout=_TIMEOUT, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+            connector=connector,
+            timeout=_TIMEOUT,
+            headers={**_ACCEPT, **(headers or {})},
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
         )
 
     async def close(self) -> None:
@@ -77,78 +82,113 @@ class Upstream:
         except (aiohttp.ClientError, OSError, TimeoutError):
             return False
 
-    async def capacity(self) -> Capacity:
-        """Ask the server how many requests it takes at a time. Raises UpstreamFailed."""
-        if self.backend.info_path is None:
-            return self.backend.capacity({})
+    async def page(self, path: str) -> bytes:
+        """Return a page that the server tells of itself, cut at PAGE_BYTES_MAX; empty if it has none. Raises UpstreamFailed."""
         try:
-            async with asyncio.timeout(HEALTH_TIMEOUT_S), self._session.get(self.url + self.backend.info_path) as reply:
-                body = await reply.content.read(INFO_BYTES_MAX)
-                info = json.loads(body) if reply.status == 200 else {}
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as exc:
-            raise UpstreamFailed(f"{self.backend.info_path} could not be read: {type(exc).__name__}") from exc
-        return self.backend.capacity(info if isinstance(info, dict) else {})
+            async with asyncio.timeout(HEALTH_TIMEOUT_S), self._session.get(self.url + path) as reply:
+                return await _read_at_most(reply, PAGE_BYTES_MAX) if reply.status == 200 else b""
+        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+            raise UpstreamFailed(f"{path} could not be read: {type(exc).__name__}") from exc
+
+    async def call(self, method: str, path: str, payload: Mapping[str, Any] | None = None) -> Answer:
+        """Make one call for a backend; any status is an answer. Raises UpstreamFailed."""
+        try:
+            async with self._request(method, path, payload) as reply:
+                body = await _read_at_most(reply, ANSWER_BYTES_MAX)
+                return Answer(status=reply.status, body=body, content_type=reply.content_type)
+        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+            raise UpstreamFailed(f"{path} broke off: {_told(exc)}") from exc
 
     async def attempt(self, trial: Trial) -> AsyncGenerator[int, None]:
-        """Send a trial; yield how many units of output arrived, whenever some did.
+        """Send a trial; yield how many units of output arrived, whenever some did: a reply in one piece is one.
 
         Raises UpstreamFailed for any reply but a whole good one.
         """
-        reader = trial.route.reader()
-        try:
-            async with self._post(trial.route, trial.payload) as reply:
-                if reply.status != 200:
-                    raise UpstreamFailed(f"{trial.route.path} answered {reply.status}: {await _excerpt(reply)}")
-                async for chunk in reply.content.iter_any():
-                    if units := reader.feed(chunk):
-                        yield units
-        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
-            raise UpstreamFailed(f"{trial.route.path} broke off: {_told(exc)}") from exc
-        if reader.error:
-            raise UpstreamFailed(f"{trial.route.path} failed: {reader.error}")
-        if isinstance(reader, PlainReader):
+        route = trial.route
+        if route.serve is not None:
+            answer = await route.serve(self, trial.payload)
+            if answer.status != 200:
+                raise UpstreamFailed(f"{route.path} answered {answer.status}: {_excerpt(answer.body)}")
             yield 1
+            return
+        try:
+            async with self._request("POST", route.path, route.prepare(trial.payload)) as reply:
+                async for units in _units(reply, route):
+                    yield units
+        except (aiohttp.ClientError, OSError, TimeoutError) as exc:
+            raise UpstreamFailed(f"{route.path} broke off: {_told(exc)}") from exc
 
     async def forward(
         self, request: web.BaseRequest, route: Route, payload: Mapping[str, Any]
     ) -> tuple[web.StreamResponse, Outcome]:
-        """Serve a client's request. Raises UpstreamFailed while nothing has been sent to the client, ClientGone at any time."""
-        reader = route.reader()
+        """Serve a client's request.
+
+        Raises BadPayload and UpstreamFailed while nothing has been sent to the client, ClientGone at any time.
+        """
+        if route.serve is not None:
+            return self._served(await route.serve(self, payload))
         try:
-            async with self._post(route, payload) as reply:
-                if _is_short(reply):
-                    return await _whole(reply, reader)
-                return await _stream(request, reply, reader)
+            async with self._request("POST", route.path, route.prepare(payload)) as reply:
+                reader = reader_of(reply.content_type, None)
+                response, whole = await (_whole(reply, reader) if _is_short(reply) else _stream(request, reply, reader))
+                # A refusal tells an error too, but that is the server's judgement of the payload.
+                failed = not whole or self.backend.metrics.failed(reply.status) or (reply.ok and reader.fault())
+                return response, Outcome.ERROR if failed else Outcome.SUCCESS
         except (aiohttp.ClientError, TimeoutError) as exc:
             raise UpstreamFailed(_told(exc)) from exc
 
+    def _served(self, answer: Answer) -> tuple[web.StreamResponse, Outcome]:
+        response = web.Response(status=answer.status, body=answer.body, content_type=answer.content_type)
+        return response, Outcome.ERROR if self.backend.metrics.failed(answer.status) else Outcome.SUCCESS
+
     @asynccontextmanager
-    async def _post(self, route: Route, payload: Mapping[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
-        body = json.dumps(payload, separators=(",", ":")).encode()
+    async def _request(self, method: str, path: str, payload: Mapping[str, Any] | None) -> AsyncIterator[aiohttp.ClientResponse]:
+        body = None if payload is None else json.dumps(payload, separators=(",", ":")).encode()
+        headers = None if payload is None else _JSON
         try:
-            reply = await self._session.post(self.url + route.path, data=body, headers=_HEADERS)
+            reply = await self._session.request(method, self.url + path, data=body, headers=headers)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as exc:
             if isinstance(exc, aiohttp.ClientConnectorError):
                 raise
-            reply = await self._session.post(self.url + route.path, data=body, headers=_HEADERS)
+            reply = await self._session.request(method, self.url + path, data=body, headers=headers)
         async with reply:
             yield reply
+
+
+async def _read_at_most(reply: aiohttp.ClientResponse, bytes_max: int) -> bytes:
+    read = bytearray()
+    async for chunk in reply.content.iter_any():
+        read += chunk
+        if len(read) >= bytes_max:
+            break
+    return bytes(read[:bytes_max])
+
+
+async def _units(reply: aiohttp.ClientResponse, route: Route) -> AsyncIterator[int]:
+    if reply.status != 200:
+        raise UpstreamFailed(f"{route.path} answered {reply.status}: {_excerpt(await reply.content.read(200))}")
+    reader = reader_of(reply.content_type, route.units)
+    async for chunk in reply.content.iter_any():
+        if units := reader.feed(chunk):
+            yield units
+    if fault := reader.fault():
+        raise UpstreamFailed(f"{route.path} failed: {fault}")
+    if route.units is None:
+        yield 1
 
 
 def _is_short(reply: aiohttp.ClientResponse) -> bool:
     return reply.content_length is not None and reply.content_length <= WHOLE_REPLY_BYTES_MAX
 
 
-async def _whole(reply: aiohttp.ClientResponse, reader: ReplyReader) -> tuple[web.StreamResponse, Outcome]:
+async def _whole(reply: aiohttp.ClientResponse, reader: ReplyReader) -> tuple[web.StreamResponse, bool]:
     body = await reply.read()
     reader.feed(body)
-    response = web.Response(status=reply.status, body=body, headers=_forwarded(reply))
-    return response, _outcome(reply, reader)
+    return web.Response(status=reply.status, body=body, headers=_forwarded(reply)), True
 
 
-async def _stream(
-    request: web.BaseRequest, reply: aiohttp.ClientResponse, reader: ReplyReader
-) -> tuple[web.StreamResponse, Outcome]:
+async def _stream(request: web.BaseRequest, reply: aiohttp.ClientResponse, reader: ReplyReader) -> tuple[web.StreamResponse, bool]:
+    """Pass a reply on as it comes; the second value tells whether it came whole. Raises ClientGone."""
     response = web.StreamResponse(status=reply.status, headers=_forwarded(reply))
     try:
         await response.prepare(request)
@@ -162,7 +202,7 @@ async def _stream(
     if cut and request.transport is not None:
         # Without a last chunk the client sees that the reply is cut, not that it ended.
         request.transport.close()
-    return response, Outcome.ERROR if cut else _outcome(reply, reader)
+    return response, not cut
 
 
 async def _pass_on(reply: aiohttp.ClientResponse, reader: ReplyReader, response: web.StreamResponse) -> bool:
@@ -185,18 +225,12 @@ async def _tell_cut(reply: aiohttp.ClientResponse, response: web.StreamResponse)
         await response.write(b'\n\ndata: {"error":"the inference server broke off","error_type":"upstream_failed"}\n\n')
 
 
-def _outcome(reply: aiohttp.ClientResponse, reader: ReplyReader) -> Outcome:
-    # Another 4xx is the server's judgement of the payload: a service rendered, not a failure of this worker.
-    failed = reply.status >= 500 or reply.status in _FAILED_STATUSES
-    return Outcome.ERROR if failed or reader.error else Outcome.SUCCESS
-
-
 def _forwarded(reply: aiohttp.ClientResponse) -> dict[str, str]:
     return {name: value for name, value in reply.headers.items() if name.lower() not in _NOT_FORWARDED}
 
 
-async def _excerpt(reply: aiohttp.ClientResponse) -> str:
-    return (await reply.content.read(200)).decode("utf-8", errors="replace")
+def _excerpt(body: bytes) -> str:
+    return body[:200].decode("utf-8", errors="replace")
 
 
 def _told(exc: BaseException) -> str:

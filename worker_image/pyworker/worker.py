@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import random
 import signal
@@ -64,7 +65,7 @@ class Worker:
         self._standing.on_change = self._changed
         self._keys = KeyRing(self._control_plane.fetch_keys)
         self._slots = SlotQueue(wait_s_max=settings.max_queue_time_s)
-        self._upstream = Upstream(settings.backend, settings.model_url)
+        self._upstream = Upstream(settings.backend, settings.model_url, headers=settings.model_headers)
         self._rng = random.Random()  # noqa: S311 - makes prompts differ, guards nothing
         self._hint, self._stop, self._quiet = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._child: ServerProcess | None = None
@@ -178,7 +179,7 @@ class Worker:
 
     async def _measure(self) -> None:
         settings = self._settings
-        capacity = await self._upstream.capacity()
+        capacity = settings.backend.metrics.capacity(await self._known())
         slots = settings.slots or capacity.slots
         depends_on = {
             "instance_id": self._identity.instance_id,
@@ -196,6 +197,15 @@ class Worker:
             keep(settings.working_directory, key, kept, now_s=self._clock.now_s())
         self._slots.measured(slots=kept.slots, perf=kept.perf)
         self._standing.measured(perf=kept.perf, slots=kept.slots, flags=kept.flags)
+
+    async def _known(self) -> dict[str, Any]:
+        """Return what the server has told of itself: in its log, and on its page."""
+        facts, path = self._watch.facts if self._watch is not None else {}, self._settings.backend.metrics.info_path
+        try:
+            info = json.loads(await self._upstream.page(path) or b"{}") if path else {}
+        except ValueError as exc:
+            raise UpstreamFailed(f"{path} is no JSON") from exc
+        return {**facts, **(info if isinstance(info, dict) else {})}
 
     async def _test(self, slots: int) -> Kept:
         settings = self._settings

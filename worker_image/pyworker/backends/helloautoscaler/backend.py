@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 from typing import TYPE_CHECKING, Final
 
-from pyworker.backend import Backend, Route, Trial
+from pyworker.backend import Ask, Backend, Route, Trial
 from pyworker.backends.helloautoscaler.logwatch import LOG_RULES
 from pyworker.backends.helloautoscaler.metrics import load_of
 
@@ -19,9 +18,9 @@ UNITS_PER_S_DEFAULT: Final = 100.0
 GENERATE: Final = Route(path="/generate", load=load_of)
 
 
-def trial(_rng: random.Random, units: float, _prompt_weight: float) -> Trial:
+def trial(ask: Ask) -> Trial:
     """Ask for so many units of work; the reply comes in one piece, so it counts for all of them."""
-    return Trial(route=GENERATE, payload={"units": units}, unit_load=units)
+    return Trial(route=GENERATE, payload={"units": ask.units}, unit_load=ask.units)
 
 
 async def local_server() -> web.Application:

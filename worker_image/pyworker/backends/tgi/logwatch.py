@@ -7,11 +7,10 @@ Three frames occur in one log, with `--json-output` too: the launcher's JSON `{"
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any, Final
+from typing import Final
 
-from pyworker.logwatch import LogRules
+from pyworker.logwatch import LogRules, json_message
 
 # timestamp, level, then any spans and the target, and from the router the source position: `a::b: x/y.rs:12: `
 _TEXT_FRAME: Final = re.compile(
@@ -27,32 +26,19 @@ _ERROR_NAMES: Final = (
 
 def message_of(line: str) -> str:
     """Return what was said, out of whichever frame. A JSON line without a message says nothing."""
-    if line.startswith("{"):
-        return _json_message(line)
-    return _TEXT_FRAME.sub("", line, count=1)
-
-
-def _json_message(line: str) -> str:
-    try:
-        entry: Any = json.loads(line)
-    except (ValueError, RecursionError):
-        return line
-    fields = entry.get("fields") if isinstance(entry, dict) else None
-    message = entry.get("message") if isinstance(entry, dict) else None
-    nested = fields.get("message") if isinstance(fields, dict) else None
-    return str(message or nested or "")
+    return json_message(line) if line.startswith("{") else _TEXT_FRAME.sub("", line, count=1)
 
 
 LOG_RULES: Final = LogRules(
     message=message_of,
-    ready=(re.compile(r"Connected"),),
+    ready=(r"Connected",),
     fatal=(
-        re.compile(rf"Error: (?:{_ERROR_NAMES})\b.*"),
-        re.compile(r"Shard \d+ (?:failed to start|crashed)\b.*"),
-        re.compile(r"Shard process was signaled to shutdown with signal \d+.*"),
-        re.compile(r"Webserver Crashed.*"),
-        re.compile(r"Download encountered an error:.*", re.DOTALL),
-        re.compile(r"Failed to bind to .+"),
-        re.compile(r"(?:Error: )?.*Not enough memory to handle (?:`max_total_tokens=|\d+ (?:total |prefill )?tokens|`max_batch).*"),
+        rf"Error: (?:{_ERROR_NAMES})\b.*",
+        r"Shard \d+ (?:failed to start|crashed)\b.*",
+        r"Shard process was signaled to shutdown with signal \d+.*",
+        r"Webserver Crashed.*",
+        r"Download encountered an error:.*",
+        r"Failed to bind to .+",
+        r"(?:Error: )?.*Not enough memory to handle (?:`max_total_tokens=|\d+ (?:total |prefill )?tokens|`max_batch).*",
     ),
 )

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pyworker.backend import Capacity, bounded_load
 from pyworker.language import text_tokens, whole_number
-from pyworker.replies import EventReader
+from pyworker.metrics import Capacity, Metrics, bounded_load
 
 # The default of TGI 1.4 to 2.4. It was 20 before, and is the rest of the context since 3.0, which no estimate can know.
 MAX_NEW_TOKENS_DEFAULT: Final = 100
@@ -26,16 +25,26 @@ def load_of(payload: Mapping[str, Any], prompt_weight: float) -> float:
     return bounded_load(prompt_weight * text_tokens(payload.get("inputs")) + new_tokens * sequences)
 
 
-def token_events() -> EventReader:
-    """Follow `/generate_stream`: one event a token, `data:{"index":1,"token":{…},…}`."""
-    return EventReader(lambda line: b'"token":' in line)
+def token_units(event: bytes) -> int:
+    """Count the tokens of an event of `/generate_stream`: one each, `{"index":1,"token":{…},…}`."""
+    return b'"token":' in event
 
 
-def capacity(info: Mapping[str, Any]) -> Capacity:
+def capacity(known: Mapping[str, Any]) -> Capacity:
     """Read `/info`. The least of the limits that it states; `max_batch_size` is only there if it was set."""
     limits = [
-        whole_number(info.get("max_batch_size"), default=SLOTS_MAX),
-        whole_number(info.get("max_concurrent_requests"), default=SLOTS_MAX),
-        whole_number(info.get("max_batch_total_tokens"), default=SLOTS_DEFAULT * TOKENS_PER_REQUEST) // TOKENS_PER_REQUEST,
+        whole_number(known.get("max_batch_size"), default=SLOTS_MAX),
+        whole_number(known.get("max_concurrent_requests"), default=SLOTS_MAX),
+        whole_number(known.get("max_batch_total_tokens"), default=SLOTS_DEFAULT * TOKENS_PER_REQUEST) // TOKENS_PER_REQUEST,
     ]
-    return Capacity(slots=max(1, min(*limits, SLOTS_MAX)), version=f"tgi {info.get('version', '')}")
+    return Capacity(slots=max(1, min(*limits, SLOTS_MAX)), version=f"tgi {known.get('version', '')}")
+
+
+# 424: a generation failed; 429: the server is overloaded.
+METRICS: Final = Metrics(
+    capacity=capacity,
+    info_path="/info",
+    failed_statuses=frozenset({424, 429}),
+    gauges_path="/metrics",
+    queue_depth=("tgi_queue_size",),
+)
