@@ -258,5 +258,5 @@ def _json(payload: object, *, status: int = 200) -> Reply:
 
 
 def _too_frequent(interval_s: float) -> Reply:
-    text = "API requests too frequent" + (f": endpoint threshold={interval_s:g}" if interval_s else "")
+    text = "API requests too frequent" + (f": endpoint threshold={interval_s}" if interval_s else "")
     return Reply(status=429, body=text.encode(), content_type=TEXT_TYPE)

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from sandbox.marketplace.api import Call
-from sandbox.marketplace.errors import Refused, bad_request
+from sandbox.marketplace.errors import Refused, bad_request, no_such_instance
 from sandbox.marketplace.faults import AnswerFault, Operation
+from sandbox.marketplace.instance import Contract
 from sandbox.marketplace.instance_row import instance_row
 from sandbox.marketplace.order import read_bid, read_label
 
@@ -79,9 +80,20 @@ def recycle(call: Call) -> object:
 
 
 def change_bid(call: Call) -> object:
-    """`PUT /instances/bid_price/{id}/`."""
-    call.world.change_bid(call.ids[0], read_bid(call.body.get("price")), call.now_s)
+    """`PUT /instances/bid_price/{id}/`; without a price it takes the least that wins."""
+    contract_id, price = call.ids[0], call.body.get("price")
+    contract = live(call, contract_id)
+    bid = contract.min_bid_micro_usd_per_hour if price is None else read_bid(price)
+    call.world.change_bid(contract_id, bid, call.now_s)
     return {"success": True}
+
+
+def live(call: Call, contract_id: int) -> Contract:
+    """Return an instance that exists. Raises Refused (404)."""
+    contract = call.world.show(contract_id, call.now_s)
+    if contract is None:
+        raise no_such_instance(contract_id)
+    return contract
 
 
 def _set_state(call: Call, contract_id: int, state: object) -> None:

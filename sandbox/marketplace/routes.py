@@ -24,6 +24,7 @@ ROUTES: Final[Routes] = {
     ("PUT", "v0/search/asks"): Route(handler=search.put_search, operation=Operation.SEARCH, interval_s=2.0),
     ("PUT", "v0/asks/#"): Route(handler=search.create, operation=Operation.CREATE, interval_s=4.5),
     ("POST", "v0/asks/bulk"): Route(handler=search.create_bulk, operation=Operation.CREATE, interval_s=4.5),
+    ("PUT", "v0/launch_instance"): Route(handler=search.launch, operation=Operation.CREATE, interval_s=2.0),
     ("GET", "v1/instances"): Route(handler=lists.list_pages, operation=Operation.LIST, interval_s=1.0),
     ("GET", "v0/instances"): Route(handler=lists.list_all, operation=Operation.LIST, interval_s=20.0),
     ("GET", "v0/instances/filters"): Route(handler=lists.list_filters, operation=Operation.LIST, interval_s=1.0),

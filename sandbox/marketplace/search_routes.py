@@ -40,11 +40,7 @@ def put_search(call: Call) -> object:
 
 def create(call: Call) -> object:
     """`PUT /asks/{id}/`: accept an offer."""
-    ask_id, fault = call.ids[0], call.drawn.answer
-    if fault in _GONE:
-        call.world.snatch(ask_id, call.now_s)
-        raise _GONE[fault](ask_id)
-    return _created(call, ask_id)
+    return _accepted(call, call.ids[0])
 
 
 def create_bulk(call: Call) -> object:
@@ -60,6 +56,14 @@ def create_bulk(call: Call) -> object:
         "failed": [result["ask_id"] for result in results if "new_contract" not in result],
         "elapsed": 0.0,
     }
+
+
+def launch(call: Call) -> object:
+    """`PUT /launch_instance/`: search by `q` and accept the first hit; 200 with `offer_not_found` when there is none."""
+    _, offers = call.world.search(call.body.get("q", {}), call.now_s)
+    if not offers:
+        return {"success": False, "error": "offer_not_found", "message": "No offers found that match your query."}
+    return _accepted(call, offers[0].ask_id)
 
 
 def _search(call: Call, asked: object, columns: object) -> bytes:
@@ -81,6 +85,15 @@ def _projected(row: Row, columns: list[object]) -> Row:
     return {str(column): row.get(str(column)) for column in columns}
 
 
+def _accepted(call: Call, ask_id: int) -> dict[str, object]:
+    """Accept one offer, unless a rival is to be faster."""
+    fault = call.drawn.answer
+    if fault in _GONE:
+        call.world.snatch(ask_id, call.now_s)
+        raise _GONE[fault](ask_id)
+    return _created(call, ask_id)
+
+
 def _created(call: Call, ask_id: int) -> dict[str, object]:
     order = read_order(call.body, call.api.templates.for_create(call.body))
     granted = call.drawn.answer is not AnswerFault.CREATED_STOPPED
@@ -95,7 +108,8 @@ def _bulk_item(call: Call, ask_id: int) -> dict[str, object]:
         created = _created(call, ask_id)
     except Refused as refused:
         return {"ask_id": ask_id, "success": False, "error": refused.error, "msg": refused.msg}
-    return {"ask_id": ask_id, "success": created["success"], "new_contract": created["new_contract"]}
+    state = "running" if created["success"] else "stopped"
+    return {"ask_id": ask_id, "success": created["success"], "new_contract": created["new_contract"], "state": state}
 
 
 def _bulk_ids(body: Mapping[str, object]) -> list[int]:

@@ -45,6 +45,11 @@ class WorldClock:
         """Return the world's present."""
         return self._epoch_s + (time.monotonic() - self._started_s) * self.speed
 
+    def skip(self, seconds: float) -> None:
+        """Let this much of the world's time pass at once."""
+        assert seconds >= 0, "a world's time does not run backwards"
+        self._epoch_s += seconds
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
@@ -99,6 +104,11 @@ class MarketplaceServer:
             await self._runner.cleanup()
         if self._processes is not None:
             await self._processes.close()
+
+    def forward(self, seconds: float) -> None:
+        """Let this much of the world's time pass at once, with everything that happens in it. Call on the server's event loop."""
+        self._clock.skip(seconds)
+        self._tick()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
