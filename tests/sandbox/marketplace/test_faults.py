@@ -175,7 +175,7 @@ def test_too_many_requests_are_answered_in_plain_text() -> None:
     reply = shop.ask("POST", "/api/v0/bundles/", {})
 
     assert (reply.status, reply.content_type) == (429, "text/plain")
-    assert reply.body == b"API requests too frequent: endpoint threshold=2"
+    assert reply.body == b"API requests too frequent: endpoint threshold=2.0"
 
 
 def test_a_server_error_before_the_effect_has_none() -> None:
