@@ -150,6 +150,15 @@ class RouteStore(Protocol):
     def scaler_state(self, endpoint: str) -> ScalerState:
         """Return what the scaler remembers, which says why it may rent nothing; empty if there is nothing. One read."""
 
+    def autogroups(self, endpoint: str) -> list[Autogroup]:
+        """Return the group's machine configurations by name. For people: one query. Raises UnreadableItem."""
+
+    def recent_decisions(self, endpoint: str, *, limit: int) -> list[DecisionRecord]:
+        """Return the newest decision records, oldest first, at most `limit`. For people: one query.
+
+        Of a very large record the sentences may be all that is returned.
+        """
+
     def assign(
         self,
         worker: Worker,

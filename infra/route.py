@@ -37,7 +37,10 @@ def declare_route(foundation: Foundation, *, table_arn: pulumi.Output[str], cred
                 leading_keys=("KEY#", "ENDPOINT#", "WAITING#"),
             ),
             Statement(
-                sid="ListWorkersAndRequests", actions=("dynamodb:Query",), resource=table_arn, leading_keys=("FLEET#", "WAITING#")
+                sid="ListWorkersRequestsAndWhatPeopleRead",
+                actions=("dynamodb:Query",),
+                resource=table_arn,
+                leading_keys=("FLEET#", "WAITING#", "ENDPOINT#", "DECISION#"),
             ),
             Statement(sid="AssignLoad", actions=("dynamodb:UpdateItem",), resource=table_arn, leading_keys=("FLEET#",)),
             Statement(

@@ -2,7 +2,7 @@
 
 An item's attributes are the fields of the dataclasses stored in it, flat and under their own names (those of `Rental`, `Condition`
 and `Assignments` do not collide). Numbers travel as decimals of their shortest exact text, enums and strings as S, tuples as L,
-None as absence. What is absent takes the field's default when read.
+sets of them as SS, None as absence. What is absent takes the field's default when read.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ Key = dict[str, dict[str, str]]
 
 # DynamoDB's numbers end at 1E-130; nothing here is meant to be that small and not zero.
 SMALLEST: Final = 1e-100
+AUTOGROUP_SK: Final = "AUTOGROUP#"
 
 _T = TypeVar("_T")
 
@@ -85,6 +86,8 @@ def attribute(value: Any) -> dict[str, Any]:
         return {"S": str(value)}
     if isinstance(value, tuple):
         return {"L": [attribute(each) for each in value]}
+    if isinstance(value, frozenset):  # of strings; DynamoDB has no empty one
+        return {"SS": sorted(value)}
     return number(value)
 
 
@@ -149,6 +152,9 @@ def _reader(annotation: Any) -> Callable[[Attribute], Any]:
     if typing.get_origin(annotation) is tuple:
         item = _reader(typing.get_args(annotation)[0])
         return lambda held: tuple(item(each) for each in held["L"])
+    if typing.get_origin(annotation) is frozenset:
+        member = _reader(typing.get_args(annotation)[0])
+        return lambda held: frozenset(member({"S": each}) for each in held["SS"])
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         by_value = {member.value: member for member in annotation}
         return lambda held: by_value[held["S"]]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from functions.adapters.dynamodb import ConditionFailed, Conflict, DynamoTable
 from functions.adapters.dynamodb_items import (
+    AUTOGROUP_SK,
+    Item,
     api_key_key,
     attribute,
     attributes_of,
@@ -21,9 +24,10 @@ from functions.adapters.dynamodb_items import (
     waiting_key,
     worker_key,
 )
-from functions.adapters.spec_codec import decode_group, decode_state
+from functions.adapters.spec_codec import decode_autogroup, decode_group, decode_state
 from functions.core.lifecycle import WorkerState
-from functions.core.model import ApiKey, Assignments, EndpointGroup, Settlement, WaitingRequest, Worker
+from functions.core.model import ApiKey, Assignments, Autogroup, EndpointGroup, Settlement, WaitingRequest, Worker
+from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
 from functions.ports import FORGOTTEN_AT_ONCE_MAX, AssignmentRefused
 from protocol.report import Phase
@@ -46,9 +50,7 @@ class DynamoRouteStore:
     def api_key(self, key_sha256: str) -> ApiKey | None:
         """Read the key's item."""
         item = self._table.get(api_key_key(key_sha256))
-        if item is None:
-            return None
-        return ApiKey(key_sha256=key_sha256, endpoints=frozenset(item["endpoints"]["SS"]))
+        return None if item is None else read(ApiKey, item)
 
     def group(self, endpoint: str) -> EndpointGroup | None:
         """Read and decode the group's spec."""
@@ -77,6 +79,19 @@ class DynamoRouteStore:
         """Read the scaler's item."""
         item = self._table.get(scaler_key(endpoint))
         return decode_state(item or {})
+
+    def autogroups(self, endpoint: str) -> list[Autogroup]:
+        """Query the group's items from the first autogroup on; SCALER and SPEC sort after them."""
+        narrowed: dict[str, Any] = {
+            "KeyConditionExpression": "pk = :pk AND begins_with(sk, :autogroup)",
+            "ExpressionAttributeValues": {":autogroup": {"S": AUTOGROUP_SK}},
+        }
+        return [decode_autogroup(item) for item in self._table.query(f"ENDPOINT#{endpoint}", **narrowed)]
+
+    def recent_decisions(self, endpoint: str, *, limit: int) -> list[DecisionRecord]:
+        """Query the newest records. Of a packed one, so of a large fleet, the sentences must do: to unpack takes seconds."""
+        items = self._table.query(f"DECISION#{endpoint}", limit=limit, ScanIndexForward=False)
+        return [_decision(endpoint, item) for item in items][::-1]
 
     def assign(
         self,
@@ -135,6 +150,20 @@ class DynamoRouteStore:
         keys = [waiting_key(endpoint, idx) for idx in dict.fromkeys(request_idxs)]
         if keys:
             self._table.delete_batch(keys[:FORGOTTEN_AT_ONCE_MAX])
+
+
+def _decision(endpoint: str, item: Item) -> DecisionRecord:
+    decided_at_s, _, epoch = item["sk"]["S"].partition("#")
+    record: Mapping[str, Any] = json.loads(item["record"]["S"]) if "record" in item else {}
+    return DecisionRecord(
+        endpoint=endpoint,
+        decided_at_s=float(decided_at_s),
+        epoch=int(epoch),
+        sentences=tuple(each["S"] for each in item["sentences"]["L"]),
+        actions=tuple(record.get("actions", ())),
+        facts=record.get("facts", {}),
+        snapshot=record.get("snapshot", {}),
+    )
 
 
 def _settling(write: Mapping[str, Any], settlement: Settlement, *, reqnum: int) -> dict[str, Any]:

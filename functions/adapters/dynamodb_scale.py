@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from functions.adapters.dynamodb import ConditionFailed, DynamoTable
 from functions.adapters.dynamodb_items import (
+    AUTOGROUP_SK,
     Item,
     attribute,
     attributes_of,
@@ -94,7 +95,7 @@ class DynamoScaleStore:
         scaler = items.get("SCALER", {})
         return GroupRecords(
             group=group,
-            autogroups=tuple(decode_autogroup(item) for sk, item in items.items() if sk.startswith("AUTOGROUP#")),
+            autogroups=tuple(decode_autogroup(item) for sk, item in items.items() if sk.startswith(AUTOGROUP_SK)),
             workers=self._workers(endpoint, self._shards(endpoint, scaler, fleet_shards(group.max_workers))),
             waiting=tuple(read_waiting(item) for item in self._table.query(f"WAITING#{endpoint}", consistent=True)),
             state=decode_state(scaler),

@@ -71,17 +71,21 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpReply:
-    """One reply. `outcome` (a short code) and `facts` are for the log and the metrics; they are not sent."""
+    """One reply: a JSON object, or the list that some of Vast's clients demand.
+
+    `outcome` (a short code) and `facts` are for the log and the metrics; they are not sent.
+    """
 
     status: int
-    body: Mapping[str, Any]
+    body: Any
     outcome: str
     headers: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str | float] = field(default_factory=dict)
 
     def result(self, **added: str) -> dict[str, Any]:
-        """Return what the function answers, with these keys added to the body."""
-        text = json.dumps({**self.body, **added}, separators=(",", ":"), allow_nan=False)
+        """Return what the function answers, with these keys added to the body if it is an object."""
+        body = {**self.body, **added} if isinstance(self.body, Mapping) else self.body
+        text = json.dumps(body, separators=(",", ":"), allow_nan=False)
         return {"statusCode": self.status, "headers": {**JSON_HEADERS, **self.headers}, "body": text}
 
 

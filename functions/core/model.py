@@ -194,12 +194,25 @@ class WaitingRequest:
     avoid: tuple[str, ...] = ()  # workers that failed it
 
 
+class Scope(enum.StrEnum):
+    """What an API key may be used for."""
+
+    ROUTE = "route"  # send requests
+    READ = "read"  # see workers and decisions
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """Whom a key lets in. Only the SHA-256 of the key is stored."""
+    """Whom a key lets in, for what, and until when (None: no end). Only the SHA-256 of the key is stored.
+
+    `label` is the client's name in the stack file, which its keys share while one replaces another.
+    """
 
     key_sha256: str
     endpoints: frozenset[str]
+    scopes: frozenset[Scope] = frozenset({Scope.ROUTE})
+    expires_at_s: float | None = None
+    label: str = ""
 
 
 def fleet_shards(max_workers: int) -> int:

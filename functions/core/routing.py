@@ -78,7 +78,12 @@ def is_routable(worker: Worker, *, now_s: float) -> bool:
     """Tell whether the scaler wants the worker used, and the worker says that it serves and has said so lately."""
     said = worker.condition
     serves = said.phase is Phase.READY and said.perf > 0 and bool(said.url)
-    return worker.rental.state is WorkerState.READY and serves and now_s - said.reported_at_s <= WORKER_SILENT_AFTER_S
+    return worker.rental.state is WorkerState.READY and serves and not is_silent(worker, now_s=now_s)
+
+
+def is_silent(worker: Worker, *, now_s: float) -> bool:
+    """Tell whether the worker has not been heard for WORKER_SILENT_AFTER_S."""
+    return now_s - worker.condition.reported_at_s > WORKER_SILENT_AFTER_S
 
 
 def candidates(workers: Iterable[Worker], *, group: EndpointGroup, now_s: float) -> list[Candidate]:

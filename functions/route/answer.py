@@ -1,8 +1,4 @@
-"""From an HTTP request to its reply: find the path, authenticate, parse, route, and turn every refusal into HTTP in one place.
-
-The key is looked for in the `Authorization` header, then in the query, then in the body; wherever it stands outside the body,
-nothing of the body is looked at before it has been found valid.
-"""
+"""From an HTTP request to its reply: find the path, authenticate, parse, route or read; every refusal becomes HTTP here alone."""
 
 from __future__ import annotations
 
@@ -10,18 +6,24 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from functions.adapters.function_url import STORE_UNAVAILABLE, HttpReply, HttpRequest, check_path, refusal
+from functions.core.model import Scope
 from functions.ports import StoreUnavailable
+from functions.route.authenticate import let_in
 from functions.route.caches import RouteCaches
-from functions.route.call import BODY_BYTES_MAX, Assigned, RouteCall, Waiting
-from functions.route.service import RoutePorts, authenticate, route
+from functions.route.call import Assigned, RouteCall, Waiting
+from functions.route.service import RoutePorts, route
 from protocol.problem import RequestRefused
 
 PATHS: Final = {"/route/": "POST", "/pubkey/": "GET"}
+# What people and SDKs read begins so; `reads` knows the paths.
+READ_PREFIXES: Final = ("/get_", "/api/")
 
 
 def answer(request: HttpRequest, *, ports: RoutePorts, caches: RouteCaches, public_keys: Sequence[Mapping[str, str]]) -> HttpReply:
     """Return the reply to any request. Raises nothing but bugs."""
     try:
+        if request.path.startswith(READ_PREFIXES):
+            return _read(request, ports=ports, caches=caches)
         check_path(request, PATHS)
         if request.path == "/pubkey/":
             return HttpReply(status=200, body={"keys": list(public_keys)}, outcome="public_keys")
@@ -32,14 +34,15 @@ def answer(request: HttpRequest, *, ports: RoutePorts, caches: RouteCaches, publ
         return refusal(STORE_UNAVAILABLE)
 
 
+def _read(request: HttpRequest, *, ports: RoutePorts, caches: RouteCaches) -> HttpReply:
+    from functions.route.reads import read  # noqa: PLC0415 - a route must not pay for what only people ask for
+
+    return read(request, ports=ports, caches=caches)
+
+
 def _route(request: HttpRequest, *, ports: RoutePorts, caches: RouteCaches) -> HttpReply:
-    api_key = request.bearer() or request.query.get("api_key")
-    key = authenticate(api_key, ports=ports, caches=caches) if api_key else None
-    body = request.json_object(size_max=BODY_BYTES_MAX)
-    if key is None:
-        in_body = body.get("api_key")
-        key = authenticate(in_body if isinstance(in_body, str) else None, ports=ports, caches=caches)
-    answered = route(RouteCall.parse(body), key=key, ports=ports, caches=caches)
+    caller, body = let_in(request, Scope.ROUTE, ports=ports, caches=caches)
+    answered = route(RouteCall.parse(body), key=caller.key, ports=ports, caches=caches)
     return HttpReply(status=200, body=answered.wire(), outcome=_outcome(answered), facts=_facts(answered))
 
 

@@ -14,8 +14,6 @@ fresh, else the worker is left out until the next one; ASSIGN_TRIES_MAX bounds t
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -38,7 +36,6 @@ ASSIGN_TRIES_MAX: Final = 5
 # A snapshot younger than this is not read again: at the ceiling, refusals are the rule and not a sign of age.
 FRESH_S: Final = 0.1
 RECORD_TTL_S: Final = 3_600
-API_KEY_LENGTH_MAX: Final = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,24 +62,10 @@ class _Asking:
     failed: bool = False
 
 
-def authenticate(api_key: str | None, *, ports: RoutePorts, caches: RouteCaches) -> ApiKey:
-    """Return whom the key lets in. Raises RequestRefused (401). At most one read every KEY_TTL_S a key, known or not."""
-    if not api_key:
-        raise _unauthorized("missing_api_key", "an API key is needed")
-    if len(api_key) > API_KEY_LENGTH_MAX:
-        raise _unauthorized("invalid_api_key", "this API key is not valid")
-    key_sha256 = hashlib.sha256(api_key.encode(errors="replace")).hexdigest()
-    key = _known_key(key_sha256, ports=ports, caches=caches)
-    # The table found the hash by an index; that it is this very hash is compared in constant time.
-    if key is None or not hmac.compare_digest(key.key_sha256, key_sha256):
-        raise _unauthorized("invalid_api_key", "this API key is not valid")
-    return key
-
-
 def route(call: RouteCall, *, key: ApiKey, ports: RoutePorts, caches: RouteCaches) -> Assigned | Waiting:
     """Give the request to a worker, or tell why it has to wait. Raises RequestRefused (404, 502) and StoreUnavailable."""
     now_s = ports.clock.now_s()
-    group = _group(call.endpoint, key=key, ports=ports, caches=caches, now_s=now_s)
+    group = known_group(call.endpoint, key=key, ports=ports, caches=caches)
     turn = _Turn(group=group, ports=ports, caches=caches, now_s=now_s)
     if group.endpoint_state is EndpointState.STOPPED:
         return turn.stopped(call)
@@ -238,27 +221,20 @@ def _failed(request: WaitingRequest, failed_it: Sequence[str]) -> _Asking:
     return _Asking(request=replace(request, worker_id=None, avoid=avoid), recorded=True, failed=True)
 
 
-def _group(endpoint: str, *, key: ApiKey, ports: RoutePorts, caches: RouteCaches, now_s: float) -> EndpointGroup:
-    """Return the group's parameters; a group that the key does not cover is not told apart from one that is not there."""
+def known_group(endpoint: str, *, key: ApiKey, ports: RoutePorts, caches: RouteCaches) -> EndpointGroup:
+    """Return the group's parameters. At most one read every GROUP_TTL_S.
+
+    Raises RequestRefused (404): a group that the key does not cover is not told apart from one that is not there.
+    """
     if endpoint in key.endpoints:
-        found = caches.groups.get_or_read(endpoint, lambda: Found(value=ports.store.group(endpoint)), now_s=now_s)
+        found = caches.groups.get_or_read(endpoint, lambda: Found(value=ports.store.group(endpoint)), now_s=ports.clock.now_s())
         if found.value is not None:
             return found.value
-    message = f"there is no endpoint group {endpoint!r} for this API key"
-    remedy = "check the name, and that the key's entry in the stack file lists it"
-    raise RequestRefused(Problem(status=404, code="unknown_endpoint", message=message, field="endpoint", remedy=remedy))
+    raise no_such_group(repr(endpoint), field="endpoint")
 
 
-def _known_key(key_sha256: str, *, ports: RoutePorts, caches: RouteCaches) -> ApiKey | None:
-    now_s = ports.clock.now_s()
-    held = caches.keys.get(key_sha256, now_s=now_s) or caches.unknown_keys.get(key_sha256, now_s=now_s)
-    if held is None:
-        held = Found(value=ports.store.api_key(key_sha256))
-        cache = caches.unknown_keys if held.value is None else caches.keys
-        cache.put(key_sha256, held, now_s=now_s)
-    return held.value
-
-
-def _unauthorized(code: str, message: str) -> RequestRefused:
-    remedy = "send `Authorization: Bearer <API key>`, with a key of the stack's `apiKeys`"
-    return RequestRefused(Problem(status=401, code=code, message=message, remedy=remedy))
+def no_such_group(which: str, *, field: str) -> RequestRefused:
+    """Return the refusal of a group that is not there, or not for this key."""
+    message = f"there is no endpoint group {which} for this API key"
+    remedy = "check it, and that the key's entry in the stack file lists the group"
+    return RequestRefused(Problem(status=404, code="unknown_endpoint", message=message, field=field, remedy=remedy))

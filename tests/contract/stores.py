@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from functions.adapters.dynamodb import DynamoTable
-from functions.adapters.dynamodb_items import attribute
+from functions.adapters.dynamodb_items import attributes_of
 from functions.adapters.dynamodb_report import DynamoReportStore
 from functions.adapters.dynamodb_route import DynamoRouteStore
 from functions.adapters.dynamodb_scale import DynamoScaleStore, recent_decisions
@@ -99,8 +99,7 @@ class DynamoPulumi:
 
     def put_key(self, key: ApiKey) -> None:
         """Write an API key."""
-        endpoints = {"SS": sorted(key.endpoints)}
-        self._put(f"KEY#{key.key_sha256}", "KEY", key_sha256=attribute(key.key_sha256), endpoints=endpoints)
+        self._put(f"KEY#{key.key_sha256}", "KEY", **attributes_of(key))
 
     def decisions(self, endpoint: str) -> list[Any]:
         """Return the decision records as JSON objects, oldest first."""
@@ -148,9 +147,9 @@ def counted(client: Any) -> Iterator[Counter[str]]:
         client.meta.events.unregister("before-call", count)
 
 
-def a_key(*endpoints: str) -> ApiKey:
+def a_key(*endpoints: str, **changes: Any) -> ApiKey:
     """Return a key for these groups."""
-    return ApiKey(key_sha256="5e" * 32, endpoints=frozenset(endpoints))
+    return ApiKey(key_sha256="5e" * 32, endpoints=frozenset(endpoints), **changes)
 
 
 def renamed(worker: Worker, worker_id: str) -> Worker:

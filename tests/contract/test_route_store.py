@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from functions.core.lifecycle import WorkerState
-from functions.core.model import Settlement, WaitingRequest, Worker
+from functions.core.model import Scope, Settlement, WaitingRequest, Worker
+from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
 from functions.ports import AssignmentRefused
 from protocol.report import Phase
@@ -39,6 +40,41 @@ def test_a_key_comes_with_its_groups(stores: Stores) -> None:
     stores.pulumi.put_key(key)
 
     assert stores.route.api_key(key.key_sha256) == key
+
+
+def test_a_key_comes_with_its_scopes_its_end_and_its_label(stores: Stores) -> None:
+    key = a_key("chat", scopes=frozenset(Scope), expires_at_s=NOW_S + 0.5, label="website")
+    stores.pulumi.put_key(key)
+
+    assert stores.route.api_key(key.key_sha256) == key
+
+
+def test_the_autogroups_of_a_group_come_by_name_and_nothing_else_of_it(stores: Stores, worker: Worker) -> None:
+    del worker
+    both = [an_autogroup("a", env={"MODEL_ID": "m"}), an_autogroup("b", gpu_ram=24.0)]
+    for each in both[::-1]:
+        stores.pulumi.put_autogroup(ENDPOINT, each)
+
+    assert stores.route.autogroups(ENDPOINT) == both
+
+
+def test_the_newest_decisions_come_oldest_first(stores: Stores) -> None:
+    made = [
+        DecisionRecord(
+            endpoint=ENDPOINT,
+            decided_at_s=NOW_S + index / 4,
+            epoch=index,
+            sentences=(f"Sentence {index}.", "And another."),
+            actions=({"kind": "Drain", "worker_id": "w"},),
+            facts={"waiting": index + 0.5},
+            snapshot={"workers": []},
+        )
+        for index in range(3)
+    ]
+    for record in made:
+        stores.scale.put_decision(stores.lease(), record, expires_at_s=NOW_S + 60)
+
+    assert stores.route.recent_decisions(ENDPOINT, limit=2) == made[1:]
 
 
 def test_a_group_that_is_not_there_is_none(stores: Stores) -> None:

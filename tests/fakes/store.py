@@ -141,6 +141,16 @@ class MemoryStore:
         return self._of(endpoint).state
 
     @_atomic
+    def autogroups(self, endpoint: str) -> list[Autogroup]:
+        """See RouteStore."""
+        return [each for _, each in sorted(self._of(endpoint).autogroups.items())]
+
+    @_atomic
+    def recent_decisions(self, endpoint: str, *, limit: int) -> list[DecisionRecord]:
+        """See RouteStore."""
+        return self._of(endpoint).decisions[-limit:]
+
+    @_atomic
     def assign(
         self,
         worker: Worker,

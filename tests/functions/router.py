@@ -10,7 +10,7 @@ from typing import Any
 from nacl.signing import SigningKey
 
 from functions.adapters.nacl_signer import NaclSigner
-from functions.core.model import ApiKey, EndpointGroup, Worker
+from functions.core.model import ApiKey, EndpointGroup, Scope, Worker
 from functions.ports import RouteStore
 from functions.route.caches import RouteCaches
 from functions.route.call import Assigned, RouteCall, Waiting
@@ -24,8 +24,23 @@ from tests.fakes.waker import RecordingWaker
 SEED = bytes(range(32))
 VERIFY_KEY = SigningKey(SEED).verify_key
 API_KEY = "hg-a-key-of-a-test"
-KEY = ApiKey(key_sha256=hashlib.sha256(API_KEY.encode()).hexdigest(), endpoints=frozenset({"chat", "images"}))
+READ_KEY = "hg-a-key-that-may-read"
+EXPIRED_KEY = "hg-a-key-of-last-year"
 OWNER = "scaler"
+
+
+def a_key(text: str, **changes: Any) -> ApiKey:
+    """Return the item of a key for both groups."""
+    key_sha256 = hashlib.sha256(text.encode()).hexdigest()
+    return ApiKey(**{"key_sha256": key_sha256, "endpoints": frozenset({"chat", "images"})} | changes)
+
+
+KEY = a_key(API_KEY)
+KEYS = (
+    KEY,
+    a_key(READ_KEY, scopes=frozenset({Scope.READ}), label="people"),
+    a_key(EXPIRED_KEY, expires_at_s=NOW_S),
+)
 
 
 class Router:
@@ -37,7 +52,8 @@ class Router:
         self.waker = RecordingWaker()
         self.caches = RouteCaches()
         self.rng = random.Random(seed)
-        self.store.put_key(KEY)
+        for key in KEYS:
+            self.store.put_key(key)
 
     def ports(self, **changes: Any) -> RoutePorts:
         """Return the ports that the services get."""

@@ -13,7 +13,7 @@ from functions.route.answer import answer
 from protocol.ticket import parse_ticket
 from tests.fakes.store import MemoryStore
 from tests.functions.events import an_event
-from tests.functions.router import API_KEY, VERIFY_KEY, Router, ready
+from tests.functions.router import API_KEY, EXPIRED_KEY, READ_KEY, VERIFY_KEY, Router, ready
 
 PUBLIC_KEYS = [{"key_id": "k1", "algorithm": "Ed25519", "public_key": "AAAA"}]
 READS_ONLY = {"api_key", "group", "workers", "waiting", "request", "scaler_state"}
@@ -143,6 +143,9 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
     "a large body": (to_route({"endpoint": LONG}), 413, "body_too_large", None),
     "a large base64 body": (to_route({"endpoint": LONG}, as_base64=True), 413, "body_too_large", None),
     "a huge base64 body": (to_route(LONG * 10, as_base64=True), 413, "body_too_large", None),
+    "an expired key": (to_route({"endpoint": "chat"}, bearer=EXPIRED_KEY), 401, "expired_api_key", None),
+    "a key that may only read": (to_route({"endpoint": "chat"}, bearer=READ_KEY), 403, "missing_scope", None),
+    "a key that may only read, before a broken body": (to_route("{", bearer=READ_KEY), 403, "missing_scope", None),
     "an unknown endpoint": (to_route({"endpoint": "images"}), 404, "unknown_endpoint", "endpoint"),
     "another's endpoint": (to_route({"endpoint": "others"}), 404, "unknown_endpoint", "endpoint"),
     "an unknown path": (an_event("/nothing/", {}, bearer=API_KEY), 404, "unknown_path", None),

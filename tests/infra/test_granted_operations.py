@@ -50,7 +50,8 @@ class WatchedClient:
         match operation:
             case "query":
                 pk = parameters["ExpressionAttributeValues"][":pk"]
-                return self._note("Query", {"pk": pk}, {"Items": GROUP_ITEMS if pk == GROUP_PK else []})
+                whole_group = pk == GROUP_PK and parameters["KeyConditionExpression"] == "pk = :pk"
+                return self._note("Query", {"pk": pk}, {"Items": GROUP_ITEMS if whole_group else []})
             case "get_item" | "delete_item":
                 return self._note(operation.title().replace("_", ""), parameters["Key"], {})
             case "update_item":
@@ -91,6 +92,8 @@ def use_route_store(store: Any) -> None:
     store.workers("llm", [0])
     store.waiting("llm", limit=10)
     store.scaler_state("llm")
+    store.autogroups("llm")
+    store.recent_decisions("llm", limit=1)
     store.assign(WORKER, cost=1.0, assigned_load_max=1.0, expires_at_s=1.0)
     store.request("llm", 7)
     store.put_request("llm", WAITS, expires_at_s=1.0)

@@ -35,7 +35,7 @@ def write_logs(part: str) -> dict[str, Any]:
 def test_the_route_functions_statements(stack: RecordedStack) -> None:
     assert stack.statements("route-policy") == [
         on_table("ReadKeysGroupsAndRequests", ["GetItem"], "KEY", "ENDPOINT", "WAITING"),
-        on_table("ListWorkersAndRequests", ["Query"], "FLEET", "WAITING"),
+        on_table("ListWorkersRequestsAndWhatPeopleRead", ["Query"], "FLEET", "WAITING", "ENDPOINT", "DECISION"),
         on_table("AssignLoad", ["UpdateItem"], "FLEET"),
         on_table("RecordRequests", ["PutItem", "DeleteItem", "BatchWriteItem"], "WAITING"),
         on("ReadSigningKeys", SECRET.format("signing"), "secretsmanager:GetSecretValue"),
