@@ -10,6 +10,7 @@ import heapq
 from dataclasses import dataclass, field
 
 from sandbox.marketplace.faults import Fate
+from sandbox.marketplace.ledger import Tariff
 from sandbox.marketplace.lifecycle import Event
 
 
@@ -47,9 +48,17 @@ class OutbidEnds:
 
 @dataclass(frozen=True, slots=True)
 class TermEnds:
-    """The date is reached until which the host promised the machine."""
+    """The date is reached until which the host promised the machine; void when the contract was extended meanwhile."""
 
     contract_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRises:
+    """The date from which an accepted price increase holds."""
+
+    contract_id: int
+    tariff: Tariff
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,7 @@ class HostRenews:
     machine_id: int
 
 
-DueToContract = FateStrikes | OutbidEnds | TermEnds
+DueToContract = FateStrikes | OutbidEnds | TermEnds | PriceRises
 DueToMachine = MachineReturns | RivalArrives | RivalLeaves | HostReprices | HostRenews
 Due = HostSays | DueToContract | DueToMachine | CreditEnds
 

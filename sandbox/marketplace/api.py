@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from sandbox.marketplace.errors import Refused, bad_key, bad_query, bad_request, not_found
-from sandbox.marketplace.faults import AnswerFault, Drawn, Operation
+from sandbox.marketplace.fault_plan import Drawn
+from sandbox.marketplace.faults import AnswerFault, Operation
 from sandbox.marketplace.templates import Templates
 from sandbox.marketplace.world import World
 
@@ -25,8 +26,21 @@ BODY_BYTES_MAX: Final = 256 * 1024
 JSON_TYPE: Final = "application/json"
 TEXT_TYPE: Final = "text/plain"
 SERVER_ERRORS: Final = (500, 502, 503, 504)
+TOO_FREQUENT_SHAPES: Final[Sequence[Callable[[str], object]]] = (
+    lambda text: {"detail": text},
+    lambda text: {"success": False, "error": "rate_limit_exceeded", "msg": text},
+)
+_DAY_S: Final = 86_400
 LOG_RESULTS_MAX: Final = 256
-_LOST_BEFORE: Final = frozenset({AnswerFault.RATE_LIMITED, AnswerFault.SERVER_ERROR_BEFORE, AnswerFault.DROPPED_BEFORE})
+_LOST_BEFORE: Final = frozenset(
+    {
+        AnswerFault.RATE_LIMITED,
+        AnswerFault.RATE_LIMITED_JSON,
+        AnswerFault.SEARCH_QUOTA_EXCEEDED,
+        AnswerFault.SERVER_ERROR_BEFORE,
+        AnswerFault.DROPPED_BEFORE,
+    },
+)
 _LOST_AFTER: Final = frozenset({AnswerFault.SERVER_ERROR_AFTER, AnswerFault.DROPPED_AFTER})
 _ID_CHARS_MAX: Final = 18
 
@@ -45,12 +59,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One HTTP reply; `dropped` means the connection is cut instead of answering."""
+    """One HTTP reply, `delay_s` (of the wall) after its request; `dropped` means the connection is cut instead of answering."""
 
     status: int = 200
     body: bytes = field(default=b"", repr=False)
     content_type: str = JSON_TYPE
     dropped: bool = False
+    delay_s: float = 0.0
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Processes(Protocol):
@@ -150,10 +166,21 @@ class Api:
             raise not_found(request.path)
         key, body = self._authenticate(request, route, ids)
         call = Call(api=self, request=request, ids=ids, body=body, drawn=self._draw(route, body), now_s=now_s)
+        try:
+            reply = self._act(route, call, (request.method, pattern, key))
+        except Refused as refused:
+            reply = _json(refused.wire(), status=refused.status)
+        delay_s = 0.0 if route.operation is None else self.world.plan.draw_latency_s(call.drawn.answer)
+        return replace(reply, delay_s=delay_s) if delay_s else reply
+
+    def _act(self, route: Route, call: Call, caller: tuple[str, str, str]) -> Reply:
+        """Meet the call's fault, or do what was asked. Raises Refused."""
         if call.drawn.answer in _LOST_BEFORE:
-            return self._lost(call.drawn.answer, route)
-        if self.rate_limits and self._too_soon((request.method, pattern, key), route, now_s):
-            return _too_frequent(route.interval_s)
+            return self._lost(call, route)
+        if self.rate_limits and self._too_soon(caller, route, call.now_s):
+            return self._too_frequent(route.interval_s)
+        if call.drawn.answer is AnswerFault.CREDIT_EXHAUSTED:
+            self.world.exhaust_credit(call.now_s)
         if call.drawn.answer in _LOST_AFTER:
             return self._act_and_lose(route, call)
         return _reply(route.handler(call))
@@ -195,18 +222,32 @@ class Api:
             route.handler(call)
         except Refused:
             # Nothing happened, and nobody will be told that either.
-            return self._lost(call.drawn.answer, route)
-        return self._lost(call.drawn.answer, route)
+            return self._lost(call, route)
+        return self._lost(call, route)
 
-    def _lost(self, fault: AnswerFault | None, route: Route) -> Reply:
-        match fault:
+    def _lost(self, call: Call, route: Route) -> Reply:
+        match call.drawn.answer:
             case AnswerFault.RATE_LIMITED:
-                return _too_frequent(route.interval_s)
+                return self._too_frequent(route.interval_s)
+            case AnswerFault.RATE_LIMITED_JSON:
+                return self._too_frequent(route.interval_s, encode_as=self.world.plan.rng.choice(TOO_FREQUENT_SHAPES))
+            case AnswerFault.SEARCH_QUOTA_EXCEEDED:
+                return _quota_exceeded(call.now_s)
             case AnswerFault.DROPPED_BEFORE | AnswerFault.DROPPED_AFTER:
                 return Reply(dropped=True)
             case _:
                 status = self.world.plan.rng.choice(SERVER_ERRORS)
                 return Reply(status=status, body=f"<html>{status} Server Error</html>".encode(), content_type="text/html")
+
+    def _too_frequent(self, interval_s: float, *, encode_as: Callable[[str], object] | None = None) -> Reply:
+        """The documented plain text with its odd colon, or one of the JSON objects that the same documents show elsewhere."""
+        wait_s = self.world.plan.options.retry_after_s
+        headers = {} if wait_s is None else {"Retry-After": f"{wait_s:g}"}
+        if encode_as is not None:
+            told = encode(encode_as(f"API requests too frequent endpoint threshold={interval_s:.1f}"))
+            return Reply(status=429, body=told, headers=headers)
+        text = "API requests too frequent" + (f": endpoint threshold={interval_s}" if interval_s else "")
+        return Reply(status=429, body=text.encode(), content_type=TEXT_TYPE, headers=headers)
 
 
 def split_path(path: str) -> tuple[str, tuple[int, ...]]:
@@ -257,6 +298,8 @@ def _json(payload: object, *, status: int = 200) -> Reply:
     return Reply(status=status, body=encode(payload))
 
 
-def _too_frequent(interval_s: float) -> Reply:
-    text = "API requests too frequent" + (f": endpoint threshold={interval_s}" if interval_s else "")
-    return Reply(status=429, body=text.encode(), content_type=TEXT_TYPE)
+def _quota_exceeded(now_s: float) -> Reply:
+    """The daily number of searches is used up; the header says when the next day begins (UTC)."""
+    resets_s = (int(now_s) // _DAY_S + 1) * _DAY_S
+    told = {"success": False, "error": "search_quota_exceeded", "msg": "Daily search quota exceeded."}
+    return Reply(status=429, body=encode(told), headers={"X-RateLimit-Reset": str(resets_s)})

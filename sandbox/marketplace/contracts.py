@@ -17,17 +17,20 @@ from typing import Final
 from sandbox.marketplace.agenda import Agenda, FateStrikes, HostSays
 from sandbox.marketplace.durations import Durations
 from sandbox.marketplace.effects import Boot, Effect, Freeze, Halt, Kill, Thaw, Wipe
-from sandbox.marketplace.faults import Fate, FaultPlan
-from sandbox.marketplace.instance import OCI_ERROR, Contract, to_us
+from sandbox.marketplace.environment import public_ipaddr
+from sandbox.marketplace.fault_plan import FaultPlan
+from sandbox.marketplace.faults import Fate
+from sandbox.marketplace.instance import BOOTING, OCI_ERROR, STUCK_FATES, Contract, to_us
 from sandbox.marketplace.ledger import Ledger
 from sandbox.marketplace.lifecycle import BILLED_LINKS, GPU_BILLED, HOLDS_GPUS, STORAGE_BILLED, Event, Link, Phase, following_phase
 from sandbox.marketplace.machine import Machine
 from sandbox.marketplace.offers import OfferBook
 
 _BYTES_PER_GB: Final = 1_000_000_000
-_STRIKES_LATER: Final = frozenset({Fate.EXITS, Fate.GOES_SILENT, Fate.GOES_OFFLINE, Fate.VANISHES, Fate.OUTBID})
-_NEVER_UP: Final = frozenset({Fate.LOADING_FOR_EVER, Fate.DOCKER_ERROR})
-_BOOTING: Final = frozenset({Phase.LOADING, Phase.STARTING, Phase.RECYCLING})
+_STRIKES_LATER: Final = frozenset(
+    {Fate.EXITS, Fate.GOES_SILENT, Fate.GOES_OFFLINE, Fate.VANISHES, Fate.OUTBID, Fate.PRICE_RAISED, Fate.ADDRESS_CHANGES}
+)
+_NEVER_UP: Final = STUCK_FATES | {Fate.LOADING_FOR_EVER}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -136,6 +139,9 @@ class Contracts:
             self._run(contract, now_us)
         else:
             contract.running_since_us = None
+        if contract.phase is Phase.RECYCLING:
+            # A container keeps the address that its host had when it was made.
+            contract.announced_ipaddr = public_ipaddr(contract.machine)
         if contract.phase is Phase.CREATED:
             contract.status_msg = OCI_ERROR
         self._meter(contract, now_us)
@@ -169,7 +175,7 @@ class Contracts:
     def _remember_container(self, contract: Contract, old: Phase) -> None:
         """A container exists once it was up; the image that was pulled for it is traffic."""
         contract.pull_ends_us = None
-        if contract.phase is not Phase.RUNNING or old not in _BOOTING:
+        if contract.phase is not Phase.RUNNING or old not in BOOTING:
             return
         if not contract.container_made and contract.order.image not in contract.machine.images:
             self.ledger.transfer(contract.contract_id, up_bytes=0, down_bytes=round(self.image_gb * _BYTES_PER_GB))
@@ -190,6 +196,8 @@ class Contracts:
         match contract.phase:
             case Phase.PROVISIONING if contract.fate is not Fate.NEVER_SCHEDULED:
                 return Event.HOST_CONTACTED, self.durations.contact_s(self.rng)
+            case Phase.LOADING | Phase.STARTING | Phase.RECYCLING if contract.fate is Fate.DOCKER_ERROR_EXITED:
+                return Event.IMAGE_FAILED, self.durations.refusal_s(self.rng)
             case Phase.LOADING | Phase.STARTING | Phase.RECYCLING if contract.fate not in _NEVER_UP:
                 failed = contract.phase is Phase.LOADING and contract.fate is Fate.OCI_ERROR
                 return Event.RUNTIME_FAILED if failed else Event.CONTAINER_UP, self._boot_s(contract)
@@ -221,6 +229,10 @@ class Contracts:
                 self.effects += [Kill(contract_id), Wipe(contract_id)]
             case Phase.EXITED if event is Event.CONTAINER_ENDED:
                 self.effects.append(Kill(contract_id))
+            case Phase.EXITED if event is Event.IMAGE_FAILED:
+                contract.status_msg = contract.pull_error()
+            case Phase.STOPPED if event is Event.PREEMPTED and old is Phase.RUNNING:
+                self.effects.append(Halt(contract_id))
             case Phase.STOPPING | Phase.REBOOTING if old is Phase.RUNNING:
                 self.effects.append(Halt(contract_id))
             case _:

@@ -104,7 +104,7 @@ def add_fault(call: Call) -> object:
     try:
         if "probability" not in call.body:
             return {"success": True, "call": plan.script_next(operation, fault, after=int(str(call.body.get("after", 0))))}
-        plan.add_chance(Chance(operation=operation, fault=AnswerFault(fault), probability=float(str(call.body["probability"]))))
+        plan.add_chance(Chance(operation=operation, fault=fault, probability=float(str(call.body["probability"]))))
     except ValueError as exc:
         raise bad_request(str(exc)) from exc
     return {"success": True}

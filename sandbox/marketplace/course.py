@@ -21,13 +21,16 @@ from sandbox.marketplace.agenda import (
     HostSays,
     MachineReturns,
     OutbidEnds,
+    PriceRises,
     RivalArrives,
     RivalLeaves,
     TermEnds,
 )
 from sandbox.marketplace.contracts import Contracts
-from sandbox.marketplace.faults import Fate, FaultPlan
-from sandbox.marketplace.instance import Contract, to_us
+from sandbox.marketplace.fault_plan import FaultPlan
+from sandbox.marketplace.faults import Fate, Span
+from sandbox.marketplace.increases import PriceIncreases
+from sandbox.marketplace.instance import Contract, to_s, to_us
 from sandbox.marketplace.ledger import Ledger
 from sandbox.marketplace.lifecycle import STOPPABLE, Event, Link, Phase
 from sandbox.marketplace.machine import Machine
@@ -41,6 +44,7 @@ class Course:
     agenda: Agenda
     contracts: Contracts
     rivals: Rivals
+    increases: PriceIncreases
     machines: Mapping[int, Machine]
     ledger: Ledger
     plan: FaultPlan
@@ -76,14 +80,22 @@ class Course:
             case Fate.EXITS:
                 self.contracts.apply(contract, Event.CONTAINER_ENDED, now_us)
             case Fate.GOES_SILENT:
-                self._lose(machine, Link.SILENT, now_us)
+                self._lose(machine, Link.SILENT, now_us, lasting=self.plan.options.silence)
             case Fate.GOES_OFFLINE:
-                self._lose(machine, Link.OFFLINE, now_us)
+                self._lose(machine, Link.OFFLINE, now_us, lasting=self.plan.options.outage)
             case Fate.VANISHES:
                 self.contracts.set_link(machine, Link.GONE, now_us)
             case Fate.OUTBID if contract.is_bid:
                 self.outbid(contract, now_us)
                 self.agenda.put(now_us + self._outage_us(), OutbidEnds(contract.contract_id))
+            case Fate.TERM_ENDS:
+                contract.term_ends_s = to_s(now_us)
+                self.contracts.apply(contract, Event.STOP_ASKED, now_us)
+            case Fate.PRICE_RAISED:
+                self.rivals.raise_price(machine)
+                self.increases.ask(machine, now_us)
+            case Fate.ADDRESS_CHANGES:
+                machine.moves += not machine.hardware.network.static_ip
             case _:
                 # The others shape a boot; striking later they shape the next one.
                 contract.fate = fate
@@ -102,7 +114,7 @@ class Course:
         match due:
             case HostSays():
                 self.contracts.hear(due, now_us)
-            case FateStrikes() | OutbidEnds() | TermEnds():
+            case FateStrikes() | OutbidEnds() | TermEnds() | PriceRises():
                 self._happen_to_contract(due, now_us)
             case MachineReturns() | RivalArrives() | RivalLeaves() | HostReprices() | HostRenews():
                 self._happen_to_machine(due, now_us)
@@ -124,6 +136,7 @@ class Course:
                 self.rivals.leave(machine, due.gpu_ids, now_us)
             case HostReprices():
                 self.rivals.reprice(machine, now_us)
+                self.increases.ask(machine, now_us)
             case HostRenews():
                 self.rivals.renew(machine, now_us)
 
@@ -135,7 +148,11 @@ class Course:
             case FateStrikes():
                 self.strike(contract, due.fate, now_us)
             case TermEnds():
-                self.contracts.apply(contract, Event.STOP_ASKED, now_us)
+                if to_us(contract.term_ends_s) <= now_us:
+                    self.contracts.apply(contract, Event.STOP_ASKED, now_us)
+            case PriceRises():
+                contract.tariff = due.tariff
+                self.ledger.reprice(contract.contract_id, due.tariff, now_us)
             case OutbidEnds():
                 paused = contract.outbid and contract.phase is Phase.STOPPED
                 if paused and not self.contracts.grant(contract, now_us):
@@ -147,9 +164,10 @@ class Course:
             if contract.phase in STOPPABLE:
                 self.contracts.apply(contract, Event.STOP_ASKED, now_us)
 
-    def _lose(self, machine: Machine, link: Link, now_us: int) -> None:
+    def _lose(self, machine: Machine, link: Link, now_us: int, *, lasting: Span) -> None:
         self.contracts.set_link(machine, link, now_us)
-        self.agenda.put(now_us + self._outage_us(), MachineReturns(machine.hardware.machine_id, machine.outage))
+        returns_us = now_us + to_us(lasting.draw_s(self.plan.rng))
+        self.agenda.put(returns_us, MachineReturns(machine.hardware.machine_id, machine.outage))
 
     def _outage_us(self) -> int:
         return to_us(self.plan.options.outage.draw_s(self.plan.rng))

@@ -47,6 +47,10 @@ class Durations:
         transfer_s = image_gb * _MBIT_PER_GB / speed * rng.lognormvariate(0.0, _PULL_SPREAD_SIGMA)
         return (transfer_s + _EXTRACT_S_PER_GB * image_gb) / self.boot_speed
 
+    def refusal_s(self, rng: random.Random) -> float:
+        """Pull to the daemon's error: 2 to 30 s (a registry that does not answer takes its client's time-out)."""
+        return rng.uniform(2.0, 30.0) / self.boot_speed
+
     def start_s(self, rng: random.Random) -> float:
         """Stopped to running, container on disk: 5 to 30 s."""
         return rng.uniform(5.0, 30.0) / self.boot_speed

@@ -14,8 +14,16 @@ from __future__ import annotations
 import json
 
 from sandbox.marketplace.instance import Contract
+from sandbox.marketplace.machine import Machine
 
-PUBLIC_IPADDR = "127.0.0.1"
+# All of 127.0.0.0/8 is this machine. A process that listens on 127.0.0.1 alone is not reached at the address its host moved to.
+FIRST_IPADDR = 1
+IPADDRS = 250
+
+
+def public_ipaddr(machine: Machine) -> str:
+    """Return the address at which a machine is reached now; it moves if its host's address is not static."""
+    return f"127.0.0.{FIRST_IPADDR + machine.moves % IPADDRS}"
 
 
 def container_environment(contract: Contract) -> dict[str, str]:
@@ -29,7 +37,7 @@ def _vast(contract: Contract) -> dict[str, str]:
         "CONTAINER_API_KEY": contract.instance_key,
         "CONTAINER_LABEL": f"C.{contract.contract_id}",
         "VAST_CONTAINERLABEL": f"C.{contract.contract_id}",
-        "PUBLIC_IPADDR": PUBLIC_IPADDR,
+        "PUBLIC_IPADDR": contract.announced_ipaddr,
         "GPU_COUNT": str(contract.num_gpus),
         "JUPYTER_TOKEN": contract.jupyter_token,
     }

@@ -15,9 +15,8 @@ not running after 900 s, 1 offline, 3 bad GPUs); trusted machines are better tha
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -37,6 +36,7 @@ class Operation(StrEnum):
     REBOOT = "reboot"
     RECYCLE = "recycle"
     BID = "bid"
+    PRICE = "price"
     LOGS = "logs"
     ACCOUNT = "account"
     TEMPLATE = "template"
@@ -51,10 +51,18 @@ class AnswerFault(StrEnum):
     SERVER_ERROR_AFTER = "server_error_after"
     DROPPED_BEFORE = "dropped_before"
     DROPPED_AFTER = "dropped_after"
+    RATE_LIMITED_JSON = "rate_limited_json"
+    SLOW_ANSWER = "slow_answer"
+    CREDIT_EXHAUSTED = "credit_exhausted"
+    SEARCH_QUOTA_EXCEEDED = "search_quota_exceeded"
+    SEARCH_CAPPED = "search_capped"
+    FILTER_IGNORED = "filter_ignored"
     OFFER_GONE_404 = "offer_gone_404"
     OFFER_GONE_410 = "offer_gone_410"
     OFFER_GONE_400 = "offer_gone_400"
     CREATED_STOPPED = "created_stopped"
+    WRONG_MACHINE = "wrong_machine"
+    BID_IGNORED = "bid_ignored"
     RESOURCES_UNAVAILABLE = "resources_unavailable"
     EMPTY_LIST = "empty_list"
 
@@ -66,6 +74,9 @@ class Fate(StrEnum):
     LOADING_FOR_EVER = "loading_for_ever"
     OCI_ERROR = "oci_error"
     DOCKER_ERROR = "docker_error"
+    DOCKER_ERROR_EXITED = "docker_error_exited"
+    IMAGE_MISSING = "image_missing"
+    IMAGE_PRIVATE = "image_private"
     DEAF = "deaf"
     SLOW = "slow"
     EXITS = "exits"
@@ -73,6 +84,9 @@ class Fate(StrEnum):
     GOES_OFFLINE = "goes_offline"
     VANISHES = "vanishes"
     OUTBID = "outbid"
+    TERM_ENDS = "term_ends"
+    PRICE_RAISED = "price_raised"
+    ADDRESS_CHANGES = "address_changes"
 
 
 class Trust(StrEnum):
@@ -84,22 +98,18 @@ class Trust(StrEnum):
 
 
 TRUSTED_RELIABILITY_MIN: Final = 0.99
-ANY_CALL_FAULTS: Final = frozenset(
-    {
-        AnswerFault.RATE_LIMITED,
-        AnswerFault.SERVER_ERROR_BEFORE,
-        AnswerFault.SERVER_ERROR_AFTER,
-        AnswerFault.DROPPED_BEFORE,
-        AnswerFault.DROPPED_AFTER,
-    },
-)
 # A fault that only means something to one operation; scripting it elsewhere is a mistake worth a message.
 ONLY_FOR: Final[Mapping[AnswerFault, Operation]] = MappingProxyType(
     {
+        AnswerFault.SEARCH_QUOTA_EXCEEDED: Operation.SEARCH,
+        AnswerFault.SEARCH_CAPPED: Operation.SEARCH,
+        AnswerFault.FILTER_IGNORED: Operation.SEARCH,
         AnswerFault.OFFER_GONE_404: Operation.CREATE,
         AnswerFault.OFFER_GONE_410: Operation.CREATE,
         AnswerFault.OFFER_GONE_400: Operation.CREATE,
         AnswerFault.CREATED_STOPPED: Operation.CREATE,
+        AnswerFault.WRONG_MACHINE: Operation.CREATE,
+        AnswerFault.BID_IGNORED: Operation.CREATE,
         AnswerFault.RESOURCES_UNAVAILABLE: Operation.START,
         AnswerFault.EMPTY_LIST: Operation.LIST,
     },
@@ -115,10 +125,10 @@ def trust_of(*, verified: bool, reliability: float) -> Trust:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chance:
-    """Every call of `operation` meets `fault` with this probability."""
+    """Every call of `operation` meets `fault` with this probability; a fate can only meet a create."""
 
     operation: Operation
-    fault: AnswerFault
+    fault: AnswerFault | Fate
     probability: float
 
     def __post_init__(self) -> None:
@@ -163,7 +173,8 @@ NO_FAILURES: Final[Mapping[Trust, float]] = MappingProxyType(dict.fromkeys(Trust
 FATE_WEIGHTS: Final[Mapping[Fate, float]] = MappingProxyType(
     {
         Fate.DEAF: 20.0,
-        Fate.DOCKER_ERROR: 7.0,
+        Fate.DOCKER_ERROR: 4.0,
+        Fate.DOCKER_ERROR_EXITED: 3.0,
         Fate.LOADING_FOR_EVER: 2.0,
         Fate.NEVER_SCHEDULED: 1.0,
         Fate.OCI_ERROR: 2.0,
@@ -172,8 +183,13 @@ FATE_WEIGHTS: Final[Mapping[Fate, float]] = MappingProxyType(
         Fate.GOES_SILENT: 2.0,
         Fate.GOES_OFFLINE: 2.0,
         Fate.VANISHES: 1.0,
+        Fate.TERM_ENDS: 1.0,
+        Fate.PRICE_RAISED: 1.0,
+        Fate.ADDRESS_CHANGES: 1.0,
     },
 )
+# Not drawn for a host: an outbid is the market's doing, a wrong image name the caller's.
+UNDRAWN_FATES: Final = frozenset({Fate.OUTBID, Fate.IMAGE_MISSING, Fate.IMAGE_PRIVATE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,9 +197,14 @@ class FaultOptions:
     """Everything that may go wrong. Without arguments nothing does.
 
     `failure_share` is the share of new contracts that meet a fate, by the machine's trust; which one is drawn by
-    `fate_weights`. `strikes_after` is how long a contract runs before an exit, outage or disappearance, `outage` how long an
-    outage lasts; both on the world's clock. `list_lag_share` of creates and destroys are missing from (or still in) the list
-    for `list_lag`. `slow_factor` is the performance of a SLOW machine beside an honest one.
+    `fate_weights`. A machine whose last contract failed fails again, in the same way, with `repeat_share`. `strikes_after` is how
+    long a contract runs before an exit, outage or disappearance, `outage` how long a machine is offline, `silence` how long it
+    is only not heard; all on the world's clock. A TERM_ENDS or PRICE_RAISED contract is made with a term of `short_term`.
+    `list_lag_share` of creates and destroys are missing from (or still in) the list for `list_lag`. `slow_factor` is the
+    performance of a SLOW machine beside an honest one. On every host, `missing_images` are not found and `private_images` denied.
+
+    Of the answers: each takes `latency`, a SLOW_ANSWER `slow_answer`, both in seconds of the wall whatever the world's clock does.
+    `retry_after_s` goes into the header of every 429; the documented service sends none.
     """
 
     chances: tuple[Chance, ...] = ()
@@ -191,7 +212,15 @@ class FaultOptions:
     failure_share: Mapping[Trust, float] = field(default_factory=lambda: NO_FAILURES)
     fate_weights: Mapping[Fate, float] = field(default_factory=lambda: FATE_WEIGHTS)
     strikes_after: Span = Span(least_s=30.0, most_s=3 * 3600.0)
-    outage: Span = Span(least_s=60.0, most_s=3600.0)
+    outage: Span = Span(least_s=60.0, most_s=2 * 3600.0)
+    silence: Span = Span(least_s=20.0, most_s=900.0)
+    short_term: Span = Span(least_s=2 * 3600.0, most_s=24 * 3600.0)
+    repeat_share: float = 0.6
+    missing_images: frozenset[str] = frozenset()
+    private_images: frozenset[str] = frozenset()
+    latency: Span | None = None
+    slow_answer: Span = Span(least_s=30.0, most_s=130.0)
+    retry_after_s: float | None = None
     list_lag_share: float = 0.0
     list_lag: Span = Span(least_s=1.0, most_s=8.0)
     slow_factor: float = 0.3
@@ -210,11 +239,17 @@ def _preset(factor: float) -> FaultOptions:
             *_everywhere(AnswerFault.RATE_LIMITED, 0.01 * factor),
             *_everywhere(AnswerFault.SERVER_ERROR_BEFORE, 0.005 * factor),
             *_everywhere(AnswerFault.SERVER_ERROR_AFTER, 0.005 * factor),
+            *_everywhere(AnswerFault.DROPPED_BEFORE, 0.0025 * factor),
             *_everywhere(AnswerFault.DROPPED_AFTER, 0.0025 * factor),
+            *_everywhere(AnswerFault.RATE_LIMITED_JSON, 0.002 * factor),
+            Chance(operation=Operation.SEARCH, fault=AnswerFault.SEARCH_CAPPED, probability=0.02 * factor),
+            Chance(operation=Operation.SEARCH, fault=AnswerFault.FILTER_IGNORED, probability=0.01 * factor),
             Chance(operation=create, fault=AnswerFault.OFFER_GONE_404, probability=0.03 * factor),
             Chance(operation=create, fault=AnswerFault.OFFER_GONE_410, probability=0.01 * factor),
             Chance(operation=create, fault=AnswerFault.OFFER_GONE_400, probability=0.005 * factor),
             Chance(operation=create, fault=AnswerFault.CREATED_STOPPED, probability=0.005 * factor),
+            Chance(operation=create, fault=AnswerFault.WRONG_MACHINE, probability=0.002 * factor),
+            Chance(operation=create, fault=AnswerFault.BID_IGNORED, probability=0.01 * factor),
             Chance(operation=start, fault=AnswerFault.RESOURCES_UNAVAILABLE, probability=0.05 * factor),
             # Not documented for the real service; a scaler must survive it all the same, so only hostile worlds have it.
             Chance(operation=listing, fault=AnswerFault.EMPTY_LIST, probability=0.01 if factor > 1 else 0.0),
@@ -231,67 +266,3 @@ def _preset(factor: float) -> FaultOptions:
 PRESETS: Final[Mapping[str, FaultOptions]] = MappingProxyType(
     {"none": FaultOptions(), "typical": _preset(1.0), "hostile": _preset(5.0)},
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawn:
-    """What one call meets. Both None is the normal case."""
-
-    answer: AnswerFault | None = None
-    fate: Fate | None = None
-
-
-@dataclass(slots=True)
-class FaultPlan:
-    """The options in force, and how many calls there were. Options may be replaced and scripts added while the world runs."""
-
-    options: FaultOptions
-    rng: random.Random
-    calls: Counter[Operation] = field(default_factory=Counter)
-    _scripts: dict[tuple[Operation, int], AnswerFault | Fate] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Take over the scripts of the options."""
-        self.put(self.options)
-
-    def put(self, options: FaultOptions) -> None:
-        """Put other options in force; scripts of the old ones are forgotten, the call counts go on."""
-        self.options = options
-        self._scripts = {(script.operation, script.call): script.fault for script in options.scripted}
-
-    def add_chance(self, chance: Chance) -> None:
-        """Add a probability to the options in force."""
-        self.options = replace(self.options, chances=(*self.options.chances, chance))
-
-    def script_next(self, operation: Operation, fault: AnswerFault | Fate, *, after: int = 0) -> int:
-        """Let the next call of `operation` (or, with `after`, a later one) meet `fault`; returns that call's number."""
-        script = Scripted(operation=operation, call=self.calls[operation] + 1 + after, fault=fault)
-        self._scripts[script.operation, script.call] = script.fault
-        return script.call
-
-    def begin(self, operation: Operation) -> Drawn:
-        """Count one call and return what it meets: its script if it has one, else what chance gives."""
-        self.calls[operation] += 1
-        scripted = self._scripts.pop((operation, self.calls[operation]), None)
-        if isinstance(scripted, Fate):
-            return Drawn(fate=scripted)
-        return Drawn(answer=scripted or self._by_chance(operation))
-
-    def draw_fate(self, trust: Trust) -> Fate | None:
-        """Return what becomes of a new contract on such a machine; None is a good life."""
-        if self.rng.random() >= self.options.failure_share[trust]:
-            return None
-        weights = self.options.fate_weights
-        return self.rng.choices(list(weights), weights=list(weights.values()))[0]
-
-    def draw_list_lag_s(self) -> float:
-        """Return for how long the list does not know of a change."""
-        if self.rng.random() >= self.options.list_lag_share:
-            return 0.0
-        return self.options.list_lag.draw_s(self.rng)
-
-    def _by_chance(self, operation: Operation) -> AnswerFault | None:
-        for chance in self.options.chances:
-            if chance.operation is operation and self.rng.random() < chance.probability:
-                return chance.fault
-        return None

@@ -18,6 +18,7 @@ HISTORY_MAX: Final = 512
 _REGISTRY: Final = 'Error response from daemon: Get "https://registry-1.docker.io/v2/": '
 DOCKER_ERRORS: Final = (
     "Error response from daemon: unknown or invalid runtime name: nvidia",
+    f"{_REGISTRY}dial tcp: lookup registry-1.docker.io on 127.0.0.53:53: read udp 127.0.0.1:56330->127.0.0.53:53: i/o timeout",
     f"{_REGISTRY}EOF",
     f"{_REGISTRY}net/http: request canceled while waiting for connection (Client.Timeout exceeded while awaiting headers)",
     f"{_REGISTRY}dial tcp: lookup registry-1.docker.io: no such host",
@@ -27,6 +28,9 @@ OCI_ERROR: Final = (
     "Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc "
     "create failed: unable to start container process: error during container init: unknown"
 )
+# A fate of these never gets further than the pull, and says why.
+STUCK_FATES: Final = frozenset({Fate.DOCKER_ERROR, Fate.IMAGE_MISSING, Fate.IMAGE_PRIVATE})
+BOOTING: Final = frozenset({Phase.LOADING, Phase.STARTING, Phase.RECYCLING})
 _LAYERS: Final = ("59729b65119e", "7a5c1f0b2d34", "c3e8f4a7b901", "e11d54fb3dcf")
 
 
@@ -76,6 +80,7 @@ class Contract:
     fate: Fate | None = None
     fate_pending: bool = True
     performance: float = 1.0
+    announced_ipaddr: str = ""
     status_msg: str | None = None
     ports: dict[str, int] = field(default_factory=dict)
     listed_from_us: int = 0
@@ -122,10 +127,24 @@ class Contract:
         ):
             self.history.append(moment)
 
+    def pull_error(self) -> str | None:
+        """Return what docker says when its fate is not to get its image; None for any other fate."""
+        image = self.order.image
+        match self.fate:
+            case Fate.DOCKER_ERROR | Fate.DOCKER_ERROR_EXITED:
+                return DOCKER_ERRORS[self.contract_id % len(DOCKER_ERRORS)]
+            case Fate.IMAGE_MISSING:
+                return f"Error response from daemon: manifest for {image} not found"
+            case Fate.IMAGE_PRIVATE:
+                name = image.partition(":")[0]
+                return f"pull access denied for {name}, repository does not exist or may require authorization"
+            case _:
+                return None
+
     def message(self, now_us: int) -> str | None:
         """Return `status_msg`: progress while an image is pulled, else the last word of the host."""
-        if self.phase is Phase.LOADING and self.fate is Fate.DOCKER_ERROR:
-            return DOCKER_ERRORS[self.contract_id % len(DOCKER_ERRORS)]
+        if self.phase in BOOTING and self.fate in STUCK_FATES:
+            return self.pull_error()
         if self.phase is not Phase.LOADING or self.pull_ends_us is None:
             return self.status_msg
         done = (now_us - self.entered_us) / max(1, self.pull_ends_us - self.entered_us)

@@ -7,7 +7,7 @@ null; for instances `vram_costperhour = dph_total / gpu_totalram`, which differs
 
 from __future__ import annotations
 
-from sandbox.marketplace.environment import PUBLIC_IPADDR
+from sandbox.marketplace.environment import public_ipaddr
 from sandbox.marketplace.instance import Contract, to_s
 from sandbox.marketplace.ledger import HOURS_PER_MONTH, usd
 from sandbox.marketplace.offers import SCORE_FACTOR, Row, hourly
@@ -83,7 +83,7 @@ def _state(contract: Contract, now_us: int) -> Row:
 def _network(contract: Contract) -> Row:
     network, allotted = contract.machine.hardware.network, bool(contract.ports)
     row: Row = {
-        "public_ipaddr": f"{PUBLIC_IPADDR}\n",
+        "public_ipaddr": f"{public_ipaddr(contract.machine)}\n",
         "local_ipaddrs": "172.17.0.1 \n",
         "ssh_host": f"ssh{contract.contract_id % 9 + 1}.vast.ai",
         "ssh_idx": str(contract.contract_id % 9 + 1),

@@ -4,9 +4,10 @@ Two small machines make up what a client sees. The *phase* is what the container
 They are apart because a user may stop or destroy what is offline, and because one machine's link belongs to all its contracts.
 
     PROVISIONING -> LOADING -> RUNNING <-> STOPPING -> STOPPED -> STARTING -> RUNNING        DESTROYED, from everywhere
-                      |          |  |                     ^  |
-                      v          |  +-> EXITED            |  +-> QUEUED -> STARTING
-                    CREATED      +-> REBOOTING, RECYCLING-+
+                      |  |       |  |                     ^  |
+                      |  +-------|--+-> EXITED            |  +-> QUEUED -> STARTING
+                      v          |                        |
+                    CREATED      +-> REBOOTING, RECYCLING-+        whatever holds GPUs -(preempted)-> STOPPED
 
 Every pair (phase, event) that is missing from `TRANSITIONS` leaves the phase as it is: a repeated stop, or a host's late word about
 something that is over. What a phase shows (`VIEWS`), bills (`BILLED`) and holds (`HOLDS_GPUS`) is looked up, never derived.
@@ -50,6 +51,7 @@ class Event(StrEnum):
     HOST_CONTACTED = "host_contacted"
     CONTAINER_UP = "container_up"
     RUNTIME_FAILED = "runtime_failed"
+    IMAGE_FAILED = "image_failed"
     CONTAINER_HALTED = "container_halted"
     CONTAINER_ENDED = "container_ended"
     STOP_ASKED = "stop_asked"
@@ -57,6 +59,7 @@ class Event(StrEnum):
     START_QUEUED = "start_queued"
     REBOOT_ASKED = "reboot_asked"
     RECYCLE_ASKED = "recycle_asked"
+    PREEMPTED = "preempted"
     DESTROY_ASKED = "destroy_asked"
 
 
@@ -88,6 +91,7 @@ TRANSITIONS: Final[dict[tuple[Phase, Event], Phase]] = {
     (Phase.PROVISIONING, Event.STOP_ASKED): Phase.CANCELLING,
     (Phase.LOADING, Event.CONTAINER_UP): Phase.RUNNING,
     (Phase.LOADING, Event.RUNTIME_FAILED): Phase.CREATED,
+    (Phase.LOADING, Event.IMAGE_FAILED): Phase.EXITED,
     (Phase.LOADING, Event.STOP_ASKED): Phase.CANCELLING,
     (Phase.CREATED, Event.STOP_ASKED): Phase.STOPPED,
     (Phase.CREATED, Event.RECYCLE_ASKED): Phase.RECYCLING,
@@ -105,15 +109,19 @@ TRANSITIONS: Final[dict[tuple[Phase, Event], Phase]] = {
     (Phase.QUEUED, Event.START_GRANTED): Phase.STARTING,
     (Phase.QUEUED, Event.STOP_ASKED): Phase.STOPPED,
     (Phase.STARTING, Event.CONTAINER_UP): Phase.RUNNING,
+    (Phase.STARTING, Event.IMAGE_FAILED): Phase.EXITED,
     (Phase.STARTING, Event.STOP_ASKED): Phase.CANCELLING,
     (Phase.REBOOTING, Event.CONTAINER_UP): Phase.RUNNING,
     (Phase.REBOOTING, Event.STOP_ASKED): Phase.CANCELLING,
     (Phase.RECYCLING, Event.CONTAINER_UP): Phase.RUNNING,
+    (Phase.RECYCLING, Event.IMAGE_FAILED): Phase.EXITED,
     (Phase.RECYCLING, Event.STOP_ASKED): Phase.CANCELLING,
     (Phase.EXITED, Event.STOP_ASKED): Phase.STOPPED,
     (Phase.EXITED, Event.START_GRANTED): Phase.STARTING,
     (Phase.EXITED, Event.REBOOT_ASKED): Phase.REBOOTING,
     (Phase.EXITED, Event.RECYCLE_ASKED): Phase.RECYCLING,
+    # A higher bid, or somebody who pays the full price, takes the GPUs at once.
+    **{(phase, Event.PREEMPTED): Phase.STOPPED for phase in Phase if phase not in {Phase.STOPPED, Phase.QUEUED, Phase.DESTROYED}},
     **{(phase, Event.DESTROY_ASKED): Phase.DESTROYED for phase in Phase if phase is not Phase.DESTROYED},
 }
 

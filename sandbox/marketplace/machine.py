@@ -95,7 +95,8 @@ class Machine:
     """How a machine stands.
 
     Prices are per GPU and hour. Until `term_ends_s` the host promises the machine; contracts lock the date they were made with.
-    `images` are pulled already, `waiting` are queued contracts, `unheard` is what the host said while nobody heard it.
+    `moves` counts how often its public address changed, `images` are pulled already, `waiting` are queued
+    contracts, `unheard` is what the host said while nobody heard it.
     """
 
     hardware: Hardware
@@ -105,6 +106,7 @@ class Machine:
     free: list[int]
     link: Link = Link.ONLINE
     outage: int = 0
+    moves: int = 0
     images: set[str] = field(default_factory=set)
     contracts: set[int] = field(default_factory=set)
     waiting: list[int] = field(default_factory=list)

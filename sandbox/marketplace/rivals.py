@@ -22,6 +22,7 @@ _HOUR_S: Final = 3_600.0
 # Quartiles of real price changes are -11 % and +5 % (67,031 offers of 2026).
 _REPRICE_LEAST: Final = 0.85
 _REPRICE_MOST: Final = 1.10
+RAISE_FACTOR: Final = 1.25
 _PRICE_MICRO_USD_PER_HOUR_MIN: Final = 1_000
 
 
@@ -65,6 +66,11 @@ class Rivals:
         machine.price_micro_usd_per_hour = max(_PRICE_MICRO_USD_PER_HOUR_MIN, round(machine.price_micro_usd_per_hour * factor))
         self.book.relist(machine)
         self._expect_reprice(machine, now_us)
+
+    def raise_price(self, machine: Machine) -> None:
+        """The host wants more from now on."""
+        machine.price_micro_usd_per_hour = round(machine.price_micro_usd_per_hour * RAISE_FACTOR)
+        self.book.relist(machine)
 
     def renew(self, machine: Machine, now_us: int) -> None:
         """The host promises its machine for another term; its offers get new ask ids."""

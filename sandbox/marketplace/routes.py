@@ -10,6 +10,7 @@ from typing import Final
 
 from sandbox.marketplace import account_routes as account
 from sandbox.marketplace import control_routes as control
+from sandbox.marketplace import increase_routes as increases
 from sandbox.marketplace import instance_list_routes as lists
 from sandbox.marketplace import instance_routes as instances
 from sandbox.marketplace import log_routes as logs
@@ -47,6 +48,13 @@ ROUTES: Final[Routes] = {
     ("PUT", "v0/instances/recycle/#"): Route(handler=instances.recycle, operation=Operation.RECYCLE, interval_s=1.0),
     ("PUT", "v0/instances/bid_price/#"): Route(handler=instances.change_bid, operation=Operation.BID, interval_s=5.5),
     ("PUT", "v0/instances/request_logs/#"): Route(handler=logs.request_logs, operation=Operation.LOGS),
+    ("GET", "v0/instances/pending-price-increases"): Route(
+        handler=increases.list_pending,
+        operation=Operation.PRICE,
+        interval_s=1.0,
+    ),
+    ("PUT", "v0/instances/accept-price-increase"): Route(handler=increases.accept, operation=Operation.PRICE, interval_s=1.0),
+    ("PUT", "v0/instances/reject-price-increase"): Route(handler=increases.reject, operation=Operation.PRICE, interval_s=1.0),
     ("GET", "v0/users/current"): Route(handler=account.user, operation=Operation.ACCOUNT),
     ("GET", "v0/users/spend_rate"): Route(handler=account.spend_rate, operation=Operation.ACCOUNT),
     ("GET", "v0/gpu_names/unique"): Route(handler=account.gpu_names, operation=Operation.NAMES, open=True),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from sandbox.marketplace.api import Call
@@ -13,8 +15,11 @@ from sandbox.marketplace.instance import to_s
 from sandbox.marketplace.lifecycle import HOLDS_GPUS
 from sandbox.marketplace.offers import Row
 from sandbox.marketplace.order import read_order
+from sandbox.marketplace.query import OFFER_COLUMNS, Kind
 
 BULK_MAX: Final = 64
+# What third parties met: no more than this, whatever the limit said.
+CAPPED_OFFERS: Final = 64
 ALL_COLUMNS: Final = ("*",)
 _GONE: Final = {
     AnswerFault.OFFER_GONE_404: no_such_ask,
@@ -67,7 +72,11 @@ def launch(call: Call) -> object:
 
 
 def _search(call: Call, asked: object, columns: object) -> bytes:
+    if call.drawn.answer is AnswerFault.FILTER_IGNORED:
+        asked = _without_a_filter(asked, call.world.plan.rng)
     query, offers = call.world.search(asked, call.now_s)
+    if call.drawn.answer is AnswerFault.SEARCH_CAPPED:
+        offers = offers[:CAPPED_OFFERS]
     now_s = to_s(call.world.now_us)
     if columns is None or columns in (["*"], ALL_COLUMNS):
         parts = [offer.row_json(query.pricing, now_s=now_s) for offer in offers]
@@ -78,6 +87,15 @@ def _search(call: Call, asked: object, columns: object) -> bytes:
     else:
         raise bad_query("Error in query parameters: select_cols must be a list of columns")
     return ('{"offers":[' + ",".join(parts) + "]}").encode()
+
+
+def _without_a_filter(asked: object, rng: random.Random) -> object:
+    """Return the query less one of its numeric filters."""
+    if not isinstance(asked, dict):
+        return asked
+    numeric = [name for name in asked if OFFER_COLUMNS.get(name) is Kind.NUMBER and isinstance(asked[name], dict)]
+    ignored = rng.choice(numeric) if numeric else None
+    return {name: conditions for name, conditions in asked.items() if name != ignored}
 
 
 def _projected(row: Row, columns: list[object]) -> Row:
@@ -96,6 +114,10 @@ def _accepted(call: Call, ask_id: int) -> dict[str, object]:
 
 def _created(call: Call, ask_id: int) -> dict[str, object]:
     order = read_order(call.body, call.api.templates.for_create(call.body))
+    if call.drawn.answer is AnswerFault.BID_IGNORED:
+        order = replace(order, bid_micro_usd_per_hour=None)
+    if call.drawn.answer is AnswerFault.WRONG_MACHINE:
+        ask_id = call.world.mistake(ask_id, order, call.now_s)
     granted = call.drawn.answer is not AnswerFault.CREATED_STOPPED
     contract = call.world.create(ask_id, order, call.now_s, fate=call.drawn.fate, granted=granted)
     # False with a contract id: it exists and bills its disk, but does not start. The caller has to destroy it.

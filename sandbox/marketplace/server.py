@@ -126,6 +126,8 @@ class MarketplaceServer:
         )
         reply = self.api.handle(asked, now_s=self._clock.now_s())
         self._settle()
+        if reply.delay_s:
+            await asyncio.sleep(reply.delay_s)
         if reply.dropped and request.transport is not None:
             request.transport.abort()
         return _response(reply)
@@ -167,4 +169,4 @@ class MarketplaceServer:
 
 def _response(reply: Reply) -> web.Response:
     """The official client compares the content type for equality, so no charset may be added to it."""
-    return web.Response(status=reply.status, body=reply.body, headers={"Content-Type": reply.content_type})
+    return web.Response(status=reply.status, body=reply.body, headers={"Content-Type": reply.content_type, **reply.headers})

@@ -24,11 +24,14 @@ from sandbox.marketplace import errors
 from sandbox.marketplace.agenda import Agenda, HostSays, TermEnds
 from sandbox.marketplace.contracts import Contracts
 from sandbox.marketplace.course import Course
+from sandbox.marketplace.drafts import Drafts
 from sandbox.marketplace.durations import Durations
 from sandbox.marketplace.effects import Effect
-from sandbox.marketplace.faults import Fate, FaultOptions, FaultPlan, trust_of
+from sandbox.marketplace.fault_plan import FaultPlan
+from sandbox.marketplace.faults import Fate, FaultOptions
+from sandbox.marketplace.increases import PriceIncreases
 from sandbox.marketplace.instance import Contract, to_s, to_us
-from sandbox.marketplace.ledger import Bill, Ledger, Tariff, micro_usd
+from sandbox.marketplace.ledger import Bill, Ledger, micro_usd
 from sandbox.marketplace.lifecycle import HOLDS_GPUS, Event, Phase
 from sandbox.marketplace.market import MarketOptions, make_machines
 from sandbox.marketplace.offers import Offer, OfferBook
@@ -36,8 +39,6 @@ from sandbox.marketplace.order import Order
 from sandbox.marketplace.query import Query, compile_query
 from sandbox.marketplace.rivals import Rivals
 
-FIRST_CONTRACT_ID: Final = 13_500_000
-CONTRACT_ID_STEP_MAX: Final = 60
 FIRST_SIMULATED_PORT: Final = 40_000
 MB_PER_GB: Final = 1_000
 
@@ -66,9 +67,10 @@ class World:
         take_port: Callable[[], int] | None = None,
     ) -> None:
         """Open the market at `now_s`. Without `take_port` host ports are numbered, which is right where no process listens."""
-        market_rng, host_rng, fault_rng, self._names = (random.Random(rng.getrandbits(64)) for _ in range(4))
+        market_rng, host_rng, fault_rng, names_rng = (random.Random(rng.getrandbits(64)) for _ in range(4))
         self.options = options
         self.plan = FaultPlan(options.faults, fault_rng)
+        self._drafts = Drafts(names=names_rng, plan=self.plan)
         self._agenda, self.book, self.ledger = Agenda(), OfferBook(), Ledger()
         self.machines = {each.hardware.machine_id: each for each in make_machines(options.market, market_rng, now_s=now_s)}
         self.contracts = Contracts(
@@ -81,6 +83,7 @@ class World:
             take_port=take_port or count(FIRST_SIMULATED_PORT).__next__,
             image_gb=options.image_gb,
         )
+        self.increases = PriceIncreases(agenda=self._agenda, contracts=self.contracts)
         self._rivals = Rivals(
             options=options.market,
             agenda=self._agenda,
@@ -93,6 +96,7 @@ class World:
             agenda=self._agenda,
             contracts=self.contracts,
             rivals=self._rivals,
+            increases=self.increases,
             machines=self.machines,
             ledger=self.ledger,
             plan=self.plan,
@@ -100,7 +104,6 @@ class World:
             now_us=to_us(now_s),
         )
         self._rivals.settle(to_us(now_s))
-        self._last_contract_id = FIRST_CONTRACT_ID
 
     # --- time ---
 
@@ -176,8 +179,7 @@ class World:
         outbid = order.bid_micro_usd_per_hour is not None and order.bid_micro_usd_per_hour < offer.min_bid_micro_usd_per_hour
         if outbid and order.cancel_unavail:
             raise errors.ask_unavailable(ask_id)
-        contract = self._contract(offer, order, now_us)
-        self._draw_life(contract, fate, now_us)
+        contract = self._drafts.draw_up(offer, order, now_us, fate=fate)
         if granted and order.running and not outbid:
             contract.gpu_ids = offer.gpu_ids
             self.book.accept(ask_id)
@@ -270,6 +272,13 @@ class World:
         self.ledger.transfer(contract_id, up_bytes=up_bytes, down_bytes=down_bytes)
         self._course.watch_credit()
 
+    def exhaust_credit(self, now_s: float) -> None:
+        """Let the account have spent exactly what was paid in: everything that runs is stopped."""
+        now_us = self.advance(now_s)
+        self._course.credit_micro_usd = self.ledger.total_micro_usd(now_us)
+        self._course.watch_credit()
+        self.advance(now_s)
+
     def add_credit(self, usd: float, now_s: float) -> None:
         """Pay in."""
         self.advance(now_s)
@@ -288,6 +297,21 @@ class World:
         offer = self.book.get(ask_id)
         if offer is not None:
             self._rivals.take(offer.machine, offer.gpu_ids, now_us)
+
+    def mistake(self, ask_id: int, order: Order, now_s: float) -> int:
+        """Return the offer that is rented by mistake for another: as many GPUs, of another machine. The same if there is none."""
+        self.advance(now_s)
+        asked = self.book.get(ask_id)
+        if asked is None:
+            return ask_id
+        others = [
+            offer.ask_id
+            for offer in self.book
+            if offer.machine is not asked.machine
+            and len(offer.gpu_ids) == len(asked.gpu_ids)
+            and offer.disk_gb * MB_PER_GB >= order.disk_mb
+        ]
+        return self.plan.rng.choice(others) if others else ask_id
 
     def crowd_out(self, contract_id: int, now_s: float) -> None:
         """Let a rival take all free GPUs of the contract's machine, so that a start has to wait."""
@@ -325,43 +349,11 @@ class World:
             raise errors.no_such_ask(ask_id)
         if order.cancel_unavail:
             raise errors.ask_unavailable(ask_id)
-        contract = self._contract(retired, order, now_us)
-        self._draw_life(contract, None, now_us)
+        contract = self._drafts.draw_up(retired, order, now_us)
         self._add(contract, now_us)
         if not self.contracts.grant(contract, now_us):
             self._course.queue(contract, now_us)
         return contract
-
-    def _contract(self, offer: Offer, order: Order, now_us: int) -> Contract:
-        hardware = offer.hardware
-        self._last_contract_id += self._names.randint(1, CONTRACT_ID_STEP_MAX)
-        bid = order.bid_micro_usd_per_hour
-        return Contract(
-            contract_id=self._last_contract_id,
-            order=order,
-            machine=offer.machine,
-            num_gpus=len(offer.gpu_ids),
-            min_bid_micro_usd_per_hour=offer.min_bid_micro_usd_per_hour,
-            tariff=Tariff(
-                gpu_micro_usd_per_hour=offer.price_micro_usd_per_hour if bid is None else bid,
-                storage_micro_usd_per_gb_month=hardware.storage_micro_usd_per_gb_month,
-                disk_mb=order.disk_mb,
-                up_micro_usd_per_gb=hardware.network.up_micro_usd_per_gb,
-                down_micro_usd_per_gb=hardware.network.down_micro_usd_per_gb,
-            ),
-            created_us=now_us,
-            term_ends_s=offer.machine.term_ends_s,
-            instance_key=f"{self._names.getrandbits(256):064x}",
-            jupyter_token=f"{self._names.getrandbits(256):064x}",
-            label=order.label,
-        )
-
-    def _draw_life(self, contract: Contract, fate: Fate | None, now_us: int) -> None:
-        hardware = contract.machine.hardware
-        drawn = self.plan.draw_fate(trust_of(verified=hardware.verified, reliability=hardware.reliability))
-        contract.fate = fate or drawn
-        contract.performance = self.plan.options.slow_factor if contract.fate is Fate.SLOW else 1.0
-        contract.listed_from_us = now_us + to_us(self.plan.draw_list_lag_s())
 
     def _add(self, contract: Contract, now_us: int) -> None:
         self.contracts.add(contract, now_us)

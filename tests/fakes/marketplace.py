@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import random
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -39,7 +40,7 @@ class WorldSession(requests.Session):
         self._on_call = on_call or (lambda _request, _reply: None)
 
     def request(self, *words: Any, **options: Any) -> requests.Response:
-        """Answer one request from the world. Raises ConnectionError when the world cuts the connection."""
+        """Answer one request from the world. Raises ConnectionError for a cut connection, ReadTimeout for a late answer."""
         method, url = words
         asked = _asked(method, url, options)
         self._on_call(asked, None)
@@ -47,6 +48,8 @@ class WorldSession(requests.Session):
         self._on_call(asked, reply)
         if reply.dropped:
             raise requests.ConnectionError("connection cut")
+        if reply.delay_s > _patience_s(options.get("timeout")):
+            raise requests.ReadTimeout("no answer in time")
         return _response(reply)
 
 
@@ -65,6 +68,12 @@ def marketplace_over(session: requests.Session, clock: Clock, *, base_url: str =
     return VastMarketplace(VastHttp(base_url, api_key=lambda: API_KEY, clock=clock, session=session), clock=clock)
 
 
+def _patience_s(timeout: object) -> float:
+    """Return how long the caller waits for an answer, as requests reads its argument."""
+    read_s = timeout[1] if isinstance(timeout, tuple) else timeout
+    return float(read_s) if isinstance(read_s, (int, float)) else math.inf
+
+
 def _asked(method: str, url: str, options: Mapping[str, Any]) -> Request:
     body = options.get("json")
     headers = options.get("headers") or {}
@@ -80,6 +89,6 @@ def _asked(method: str, url: str, options: Mapping[str, Any]) -> Request:
 def _response(reply: Reply) -> requests.Response:
     response = requests.Response()
     response.status_code = reply.status
-    response.headers["Content-Type"] = reply.content_type
+    response.headers.update({"Content-Type": reply.content_type, **reply.headers})
     response.raw = HTTPResponse(io.BytesIO(reply.body), preload_content=False)
     return response

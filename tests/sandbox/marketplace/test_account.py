@@ -184,7 +184,7 @@ def test_a_preset_replaces_all_faults(shop: Shop) -> None:
         ("/_sim/faults", {"preset": "some"}),
         ("/_sim/faults", {"operation": "search", "fault": "nonsense"}),
         ("/_sim/faults", {"operation": "search", "fault": "offer_gone_404"}),
-        ("/_sim/faults", {"operation": "create", "fault": "exits", "probability": 0.5}),
+        ("/_sim/faults", {"operation": "destroy", "fault": "exits", "probability": 0.5}),
         ("/_sim/faults", {"operation": "search", "fault": "rate_limited", "probability": 2}),
         ("/_sim/credit", {"usd": "much"}),
         ("/_sim/instances/1/vanish", {"as": "ghost"}),

@@ -6,6 +6,7 @@ import pytest
 
 from sandbox.marketplace.faults import (
     FATE_WEIGHTS,
+    UNDRAWN_FATES,
     AnswerFault,
     Chance,
     Fate,
@@ -286,8 +287,8 @@ def test_trust_follows_verification_and_reliability(verified: bool, reliability:
     assert trust_of(verified=verified, reliability=reliability) is trust
 
 
-def test_every_fate_but_an_outbid_has_a_weight() -> None:
-    assert set(Fate) - set(FATE_WEIGHTS) == {Fate.OUTBID}
+def test_every_fate_that_a_host_can_be_blamed_for_has_a_weight() -> None:
+    assert set(Fate) - set(FATE_WEIGHTS) == UNDRAWN_FATES
 
 
 @pytest.mark.parametrize(
