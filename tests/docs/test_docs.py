@@ -38,7 +38,7 @@ def test_the_protocol_page_lists_every_error_code() -> None:
     listed = set(re.findall(r"`([a-z_]+)`", table.split("| status | code |")[1]))
     raised = set(re.findall(r'code="([a-z_]+)"', code("functions/route", "functions/report", "functions/adapters")))
 
-    assert listed == raised | {"missing_api_key", "invalid_api_key"}
+    assert listed == raised | {"missing_api_key", "invalid_api_key", "expired_api_key"}
 
 
 def test_the_protocol_page_lists_every_reason_to_refuse_a_ticket() -> None:
