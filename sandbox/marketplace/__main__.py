@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             clock_speed=args.clock_speed,
             rate_limits=args.rate_limits,
             boot=_boot(args, directory, boot_env),
+            router_url=args.router,
         )
         asyncio.run(_serve(options, {"state_dir": str(directory), "api_key_file": str(key_file), "seed": args.seed}))
 
@@ -87,6 +88,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--boot-command", metavar="COMMAND", help="what an instance runs; {python} and {VARIABLE} are replaced")
     add("--boot-env", action="append", default=[], metavar="K=V", help="environment of every instance, in addition")
     add("--stop-grace", type=float, default=5.0, metavar="S", help="seconds between SIGTERM and SIGKILL")
+    add(
+        "--router",
+        metavar="URL",
+        help="a running Headgate's route function, which then answers for endpoints",
+    )
     add("--state-dir", metavar="DIR", help="instance directories and logs; temporary if not given")
     return parser
 

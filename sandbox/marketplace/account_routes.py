@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from sandbox.marketplace.account import EMAIL, USER_ID, USERNAME
 from sandbox.marketplace.api import Call
 from sandbox.marketplace.gpus import GPU_NAMES
 from sandbox.marketplace.ledger import usd
-
-USER_ID = 100_001
 
 
 def user(call: Call) -> object:
@@ -14,8 +13,8 @@ def user(call: Call) -> object:
     credit = usd(call.world.balance_micro_usd(call.now_s))
     return {
         "id": USER_ID,
-        "username": "sandbox",
-        "email": "sandbox@example.invalid",
+        "username": USERNAME,
+        "email": EMAIL,
         "credit": credit,
         "balance": 0.0,
         "balance_threshold": 0.0,

@@ -19,6 +19,7 @@ from typing import Final, Protocol
 from sandbox.marketplace.errors import Refused, bad_key, bad_query, bad_request, not_found
 from sandbox.marketplace.fault_plan import Drawn
 from sandbox.marketplace.faults import AnswerFault, Operation
+from sandbox.marketplace.serverless import Serverless
 from sandbox.marketplace.templates import Templates
 from sandbox.marketplace.world import World
 
@@ -93,7 +94,7 @@ class NoProcesses:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """An authenticated, parsed request, as handlers see it. `ids` are the numbers in the path."""
+    """An authenticated, parsed request, as handlers see it. `ids` are the path's numbers; `key` is unchecked on an open route."""
 
     api: Api
     request: Request
@@ -101,6 +102,7 @@ class Call:
     body: Mapping[str, object]
     drawn: Drawn
     now_s: float
+    key: str = field(default="", repr=False)
 
     @property
     def world(self) -> World:
@@ -149,8 +151,13 @@ class Api:
     processes: Processes = field(default_factory=NoProcesses)
     rate_limits: bool = False
     templates: Templates = field(default_factory=Templates)
+    serverless: Serverless = field(init=False)
     logs: dict[str, str] = field(default_factory=dict, repr=False)
     _last_call_s: dict[tuple[str, str, str], float] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        """Begin with no endpoints."""
+        self.serverless = Serverless(secret=self.api_key, templates=self.templates)
 
     def handle(self, request: Request, *, now_s: float) -> Reply:
         """Answer one request at world time `now_s`."""
@@ -165,7 +172,7 @@ class Api:
         if route is None:
             raise not_found(request.path)
         key, body = self._authenticate(request, route, ids)
-        call = Call(api=self, request=request, ids=ids, body=body, drawn=self._draw(route, body), now_s=now_s)
+        call = Call(api=self, request=request, ids=ids, body=body, drawn=self._draw(route, body), now_s=now_s, key=key)
         try:
             reply = self._act(route, call, (request.method, pattern, key))
         except Refused as refused:
@@ -188,7 +195,8 @@ class Api:
     def _authenticate(self, request: Request, route: Route, ids: tuple[int, ...]) -> tuple[str, Mapping[str, object]]:
         """Return the caller's key and the parsed body; the body is parsed first only if the key can be nowhere else."""
         if route.open:
-            return "", _parse(request.body)
+            body = _parse(request.body)
+            return _bearer(request.authorization) or request.query.get("api_key") or str(body.get("api_key") or ""), body
         key = _bearer(request.authorization) or request.query.get("api_key")
         if key is not None:
             self._check_key(key, route, ids)

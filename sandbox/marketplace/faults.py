@@ -40,6 +40,7 @@ class Operation(StrEnum):
     LOGS = "logs"
     ACCOUNT = "account"
     TEMPLATE = "template"
+    SERVERLESS = "serverless"
     NAMES = "names"
 
 

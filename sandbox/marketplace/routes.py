@@ -14,7 +14,9 @@ from sandbox.marketplace import increase_routes as increases
 from sandbox.marketplace import instance_list_routes as lists
 from sandbox.marketplace import instance_routes as instances
 from sandbox.marketplace import log_routes as logs
+from sandbox.marketplace import router_routes as router
 from sandbox.marketplace import search_routes as search
+from sandbox.marketplace import serverless_routes as serverless
 from sandbox.marketplace import template_routes as templates
 from sandbox.marketplace.api import Route, Routes
 from sandbox.marketplace.faults import Operation
@@ -64,6 +66,26 @@ ROUTES: Final[Routes] = {
     ("PUT", "v0/template"): Route(handler=templates.edit_template, operation=Operation.TEMPLATE, interval_s=1.9),
     ("PUT", "v1/template"): Route(handler=templates.edit_template, operation=Operation.TEMPLATE, interval_s=1.9),
     ("DELETE", "v0/template"): Route(handler=templates.delete_template, operation=Operation.TEMPLATE, interval_s=1.9),
+    ("GET", "v0/endptjobs"): Route(handler=serverless.list_endpoints, operation=Operation.SERVERLESS, interval_s=3.0),
+    ("POST", "v0/endptjobs"): Route(handler=serverless.create_endpoint, operation=Operation.SERVERLESS, interval_s=4.0),
+    ("GET", "v0/endptjobs/#"): Route(handler=serverless.show_endpoint, operation=Operation.SERVERLESS, interval_s=2.0),
+    ("PUT", "v0/endptjobs/#"): Route(handler=serverless.change_endpoint, operation=Operation.SERVERLESS, interval_s=2.0),
+    ("DELETE", "v0/endptjobs/#"): Route(handler=serverless.delete_endpoint, operation=Operation.SERVERLESS, interval_s=3.0),
+    ("GET", "v0/autojobs"): Route(handler=serverless.list_workergroups, operation=Operation.SERVERLESS, interval_s=2.0),
+    ("POST", "v0/autojobs"): Route(handler=serverless.create_workergroup, operation=Operation.SERVERLESS, interval_s=4.0),
+    ("PUT", "v0/autojobs/#"): Route(handler=serverless.change_workergroup, operation=Operation.SERVERLESS, interval_s=2.0),
+    ("DELETE", "v0/autojobs/#"): Route(handler=serverless.delete_workergroup, operation=Operation.SERVERLESS, interval_s=3.0),
+    ("GET", "v0/workergroups"): Route(handler=serverless.list_workergroups, operation=Operation.SERVERLESS, interval_s=2.0),
+    ("POST", "v0/workergroups"): Route(handler=serverless.create_workergroup, operation=Operation.SERVERLESS, interval_s=2.0),
+    ("PUT", "v0/workergroups/#"): Route(handler=serverless.change_workergroup, operation=Operation.SERVERLESS, interval_s=2.0),
+    ("DELETE", "v0/workergroups/#"): Route(handler=serverless.delete_workergroup, operation=Operation.SERVERLESS, interval_s=2.0),
+    ("POST", "get_endpoint_workers"): Route(handler=router.endpoint_workers, operation=Operation.SERVERLESS, open=True),
+    ("POST", "get_workergroup_workers"): Route(handler=router.workergroup_workers, operation=Operation.SERVERLESS, open=True),
+    ("POST", "get_autogroup_workers"): Route(handler=router.workergroup_workers, operation=Operation.SERVERLESS, open=True),
+    ("POST", "get_endpoint_logs"): Route(handler=router.endpoint_logs, operation=Operation.SERVERLESS, open=True),
+    ("POST", "get_workergroup_logs"): Route(handler=router.workergroup_logs, operation=Operation.SERVERLESS, open=True),
+    ("POST", "get_autogroup_logs"): Route(handler=router.workergroup_logs, operation=Operation.SERVERLESS, open=True),
+    ("POST", "update_workers"): Route(handler=router.update_workers, operation=Operation.SERVERLESS, open=True),
     ("GET", "instance_logs/*"): Route(handler=logs.fetch_log, operation=None, open=True),
     ("GET", "_sim/health"): Route(handler=control.health, operation=None, open=True),
     ("GET", "_sim/contracts"): Route(handler=control.contracts, operation=None),

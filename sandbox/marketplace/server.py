@@ -21,6 +21,7 @@ from aiohttp import web
 from sandbox.marketplace.api import BODY_BYTES_MAX, Api, Reply, Request, encode
 from sandbox.marketplace.effects import Boot
 from sandbox.marketplace.errors import bad_request
+from sandbox.marketplace.forwarding import Forwarder
 from sandbox.marketplace.local_ports import LOOPBACK, LocalPorts
 from sandbox.marketplace.processes import BootOptions, LocalProcesses
 from sandbox.marketplace.routes import ROUTES
@@ -53,7 +54,10 @@ class WorldClock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """Everything that makes a simulator. Port 0 picks a free one; `boot` None starts no processes."""
+    """Everything that makes a simulator. Port 0 picks a free one; `boot` None starts no processes.
+
+    `router_url` is a running Headgate's route function, to which everything about endpoints is handed on (see `forwarding`).
+    """
 
     api_key: str = field(repr=False)
     world: WorldOptions = field(default_factory=WorldOptions)
@@ -62,6 +66,7 @@ class ServerOptions:
     clock_speed: float = 1.0
     rate_limits: bool = False
     boot: BootOptions | None = None
+    router_url: str | None = None
 
 
 class MarketplaceServer:
@@ -76,6 +81,7 @@ class MarketplaceServer:
         self.api = Api(world=self.world, api_key=options.api_key, routes=ROUTES, rate_limits=options.rate_limits)
         if self._processes is not None:
             self.api.processes = self._processes
+        self._forwarder = None if options.router_url is None else Forwarder(options.router_url)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at_s: float | None = None
         self._runner: web.ServerRunner | None = None
@@ -89,6 +95,8 @@ class MarketplaceServer:
     async def __aenter__(self) -> Self:
         if self._processes is not None:
             self._processes.start()
+        if self._forwarder is not None:
+            await self._forwarder.__aenter__()
         self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=SHUTDOWN_TIMEOUT_S)
         await self._runner.setup()
         site = web.TCPSite(self._runner, LOOPBACK, self._options.port)
@@ -102,10 +110,12 @@ class MarketplaceServer:
             self._timer.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._forwarder is not None:
+            await self._forwarder.__aexit__()
         if self._processes is not None:
             await self._processes.close()
 
-    def forward(self, seconds: float) -> None:
+    def skip(self, seconds: float) -> None:
         """Let this much of the world's time pass at once, with everything that happens in it. Call on the server's event loop."""
         self._clock.skip(seconds)
         self._tick()
@@ -124,6 +134,8 @@ class MarketplaceServer:
             body=body,
             host=request.headers.get("Host") or f"{LOOPBACK}:{self._port}",
         )
+        if self._forwarder is not None and self._forwarder.takes(asked.path):
+            return _response(await self._forwarder.forward(asked))
         reply = self.api.handle(asked, now_s=self._clock.now_s())
         self._settle()
         if reply.delay_s:

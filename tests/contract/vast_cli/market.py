@@ -64,7 +64,7 @@ class Market:
 
     def wait(self, seconds: float) -> None:
         """Let the world's time pass."""
-        self.act(lambda: self.server.forward(seconds))
+        self.act(lambda: self.server.skip(seconds))
 
     def offer(self, *query: str) -> int:
         """Return the cheapest offer with one GPU and room on its disk."""
@@ -105,9 +105,10 @@ class Market:
 
 
 @contextmanager
-def market(cli: Official, world: WorldOptions = WORLD) -> Iterator[Market]:
+def market(cli: Official, *, router_url: str | None = None) -> Iterator[Market]:
     """Yield a fresh simulator with the CLI pointed at it."""
-    with running(MarketplaceServer(ServerOptions(api_key=KEY, world=world, seed=7))) as (server, act):
+    options = ServerOptions(api_key=KEY, world=WORLD, seed=7, router_url=router_url)
+    with running(MarketplaceServer(options)) as (server, act):
         yield Market(cli=cli, server=server, act=act)
 
 
