@@ -12,6 +12,7 @@ except `Route.serve` and `local_server`.
 from __future__ import annotations
 
 import importlib
+import os
 import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -124,7 +125,19 @@ class Backend:
     local_server: Callable[[], Awaitable[web.Application]] | None = None
 
 
+class BadBackend(ValueError):
+    """A backend's own variables cannot be worked with; the message names the variable and what it must be."""
+
+
+def chosen(name: str, values: tuple[str, ...]) -> str:
+    """Return which of `values` the variable `name` chooses, the first by default. Raises BadBackend."""
+    value = os.environ.get(name) or values[0]
+    if value not in values:
+        raise BadBackend(f"{name} must be one of {', '.join(values)}, not {value!r}")
+    return value
+
+
 def load_backend(name: str) -> Backend:
-    """Return the backend of the folder `name`. `settings` has checked that it exists."""
+    """Return the backend of the folder `name`, of which `settings` has checked that it exists. Raises BadBackend."""
     backend: Backend = importlib.import_module(f"pyworker.backends.{name}.backend").BACKEND
     return backend

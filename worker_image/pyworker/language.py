@@ -21,6 +21,11 @@ BYTES_PER_TOKEN: Final = 4.0
 TRIAL_PROMPT_WORDS_MIN: Final = 6  # about 10^8 different prompts
 BYTES_PER_WORD: Final = 7
 
+# Requests in a batch: what is measured with, and admitted, unless a server states less. Past it only latency grows.
+SLOTS_MAX: Final = 256
+# Tokens of key-value cache that a usual request holds: with them a server's limit in tokens becomes one in requests.
+TOKENS_PER_REQUEST: Final = 1024
+
 _WORDS: Final = (
     "river stone cloud engine garden letter window silver market winter",
     "bridge forest candle harbor valley signal copper meadow ladder thunder",
@@ -38,6 +43,21 @@ def whole_number(value: Any, *, default: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
         return default
     return int(value)
+
+
+def batch_slots(*, requests: tuple[Any, ...], cache_tokens: Any = None) -> int:
+    """Return how many requests fit a batch: the least of the limits that a server states, of which any may be unknown.
+
+    Numbers may be text, as a log writes them (`251,920`).
+    """
+    limits = [whole_number(_number(limit), default=SLOTS_MAX) for limit in requests]
+    cache = whole_number(_number(cache_tokens), default=SLOTS_MAX * TOKENS_PER_REQUEST) // TOKENS_PER_REQUEST
+    return max(1, min(*limits, cache, SLOTS_MAX))
+
+
+def _number(value: Any) -> Any:
+    digits = value.replace(",", "") if isinstance(value, str) else ""
+    return int(digits) if digits.isascii() and digits.isdigit() else value
 
 
 def trial_prompt(ask: Ask) -> str:

@@ -6,7 +6,8 @@ A backend gives rules (regular expressions over the whole *message*, whatever fr
   worker look at once; what counts is `readiness`.
 * FATAL lines are named one by one. Level ERROR is not enough: servers log a client's bad request at it.
 * CAUSE is an exception's line. It often comes just before a fatal line that says nothing, and is told along with it.
-* PROGRESS is any other sign of life.
+* REQUEST_ERROR is the failure of one request, at whatever level: not the server's, nor the cause of a later one.
+* LOADING and STATS are what servers say of a start and of their work; with any other line (PROGRESS) they are signs of life.
 
 Any line may also tell facts of the server (its version, how many requests it takes), by the named groups of a pattern.
 
@@ -35,7 +36,7 @@ _FRAME: Final = re.compile(
     r"|\[?\d{2,4}[-/]\d\d(?:[-/]\d\d)?(?:[T ]\d\d:\d\d:\d\d[\d.,]*(?:Z|[+-]\d\d:?\d\d)?)?\]?"
     r"|\[?\d\d:\d\d:\d\d[\d.,]*\]?"
     r"|\[?(?:TRACE|DEBUG|INFO|NOTICE|WARN|WARNING|ERROR|CRITICAL|FATAL)\]?:?"
-    r"|\[[\w .:/=-]+\]"
+    r"|\[(?!Errno )[\w .:/=-]+\]"
     r")\s+)+"
 )
 
@@ -45,13 +46,16 @@ class LineKind(enum.Enum):
 
     READY = enum.auto()
     FATAL = enum.auto()
+    REQUEST_ERROR = enum.auto()
     CAUSE = enum.auto()
+    LOADING = enum.auto()
+    STATS = enum.auto()
     PROGRESS = enum.auto()
 
 
 def message_of(line: str) -> str:
     """Return what was said, out of the usual frames: JSON with `message` or `msg`, else text after date, level and source."""
-    return json_message(line) if line.startswith("{") else _FRAME.sub("", line, count=1)
+    return json_message(line) if line.startswith("{") else line[frame.end() :] if (frame := _FRAME.match(line)) else line
 
 
 def json_message(line: str) -> str:
@@ -75,17 +79,30 @@ class LogRules:
 
     ready: tuple[str, ...] = ()
     fatal: tuple[str, ...] = ()
+    request_error: tuple[str, ...] = ()
     cause: tuple[str, ...] = (_EXCEPTION,)
+    loading: tuple[str, ...] = ()
+    stats: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
     message: Callable[[str], str] = message_of
 
     def classify(self, line: str) -> tuple[LineKind, str]:
         """Return what the line is, and its message."""
         message = self.message(line).strip()
-        for kind, patterns in ((LineKind.FATAL, self.fatal), (LineKind.READY, self.ready), (LineKind.CAUSE, self.cause)):
+        for kind, patterns in self._order():
             if patterns and _any_of(patterns).fullmatch(message):
                 return kind, message
         return LineKind.PROGRESS, message
+
+    def _order(self) -> tuple[tuple[LineKind, tuple[str, ...]], ...]:
+        return (
+            (LineKind.FATAL, self.fatal),
+            (LineKind.READY, self.ready),
+            (LineKind.REQUEST_ERROR, self.request_error),
+            (LineKind.CAUSE, self.cause),
+            (LineKind.LOADING, self.loading),
+            (LineKind.STATS, self.stats),
+        )
 
     def told(self, message: str) -> dict[str, str]:
         """Return the facts that a message tells."""
@@ -120,7 +137,7 @@ class LogWatch:
                 self.on_ready()
             case LineKind.CAUSE:
                 self.cause = message[:ERROR_TEXT_MAX]
-            case LineKind.PROGRESS:
+            case LineKind.REQUEST_ERROR | LineKind.LOADING | LineKind.STATS | LineKind.PROGRESS:
                 self.on_progress()
 
     def explain(self, message: str) -> str:

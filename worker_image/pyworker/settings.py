@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from pyworker.backend import Ask, Backend, Trial, load_backend
+from pyworker.backend import Ask, Backend, BadBackend, Trial, load_backend
 
 MAX_QUEUE_TIME_S: Final = 30.0
 PERF_LIMIT_S: Final = 28.0
@@ -216,8 +216,11 @@ class _Reader:
     def backend(self, name: str) -> Backend:
         value = self.text(name)
         if value.isidentifier() and importlib.util.find_spec(f"pyworker.backends.{value}"):
-            return load_backend(value)
-        if value:
+            try:
+                return load_backend(value)
+            except BadBackend as exc:
+                self.problems.append(str(exc))
+        elif value:
             self.problems.append(f"{name} is {value!r}, for which there is no folder in pyworker/backends")
         return _NO_BACKEND
 

@@ -7,16 +7,10 @@ Three frames occur in one log, with `--json-output` too: the launcher's JSON `{"
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
-from pyworker.logwatch import LogRules, json_message
-
-# timestamp, level, then any spans and the target, and from the router the source position: `a::b: x/y.rs:12: `
-_TEXT_FRAME: Final = re.compile(
-    r"\d{4}-\d\d-\d\dT[\d:.]+Z\s+(?:TRACE|DEBUG|INFO|WARN|ERROR)\s+"
-    r"(?:[\w-]+(?:\{[^{}]*\})?: ?)*?(?:text_generation_\w+(?:::\w+)*: )(?:\S+\.rs:\d+: )?"
-)
+from pyworker.frames import tracing_message
+from pyworker.logwatch import LogRules
 
 _ERROR_NAMES: Final = (
     "ArgumentValidation|CUDADeviceCountError|DownloadError|NotEnoughCUDADevices|ShardCannotStart|ShardDisconnected|ShardFailed"
@@ -24,13 +18,8 @@ _ERROR_NAMES: Final = (
 )
 
 
-def message_of(line: str) -> str:
-    """Return what was said, out of whichever frame. A JSON line without a message says nothing."""
-    return json_message(line) if line.startswith("{") else _TEXT_FRAME.sub("", line, count=1)
-
-
 LOG_RULES: Final = LogRules(
-    message=message_of,
+    message=tracing_message("text_generation"),
     ready=(r"Connected",),
     fatal=(
         rf"Error: (?:{_ERROR_NAMES})\b.*",
@@ -41,4 +30,16 @@ LOG_RULES: Final = LogRules(
         r"Failed to bind to .+",
         r"(?:Error: )?.*Not enough memory to handle (?:`max_total_tokens=|\d+ (?:total |prefill )?tokens|`max_batch).*",
     ),
+    request_error=(
+        r"(?:Input validation error|Request failed during generation|Incomplete generation|Template error): .*",
+        r"Model is overloaded",
+    ),
+    loading=(
+        r"Starting (?:check and )?download process.*",
+        r"Download(?: file)?: .*",
+        r"Files are already present on the host\. Skipping download\.",
+        r"Successfully downloaded weights.*",
+        r"Starting shard.*|Waiting for shard .*|Shard \d* ?ready in .*|Starting Webserver|Warming up model",
+    ),
+    stats=(r"Success",),
 )

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pyworker.language import text_tokens, whole_number
+from pyworker.language import TOKENS_PER_REQUEST, batch_slots, text_tokens, whole_number
 from pyworker.metrics import Capacity, Metrics, bounded_load
 
 # The default of TGI 1.4 to 2.4. It was 20 before, and is the rest of the context since 3.0, which no estimate can know.
 MAX_NEW_TOKENS_DEFAULT: Final = 100
 SLOTS_DEFAULT: Final = 16
-SLOTS_MAX: Final = 256
-# Tokens of KV cache that a usual request holds: with them a server's batch limit in tokens becomes one in requests.
-TOKENS_PER_REQUEST: Final = 1024
 
 
 def load_of(payload: Mapping[str, Any], prompt_weight: float) -> float:
@@ -32,12 +29,11 @@ def token_units(event: bytes) -> int:
 
 def capacity(known: Mapping[str, Any]) -> Capacity:
     """Read `/info`. The least of the limits that it states; `max_batch_size` is only there if it was set."""
-    limits = [
-        whole_number(known.get("max_batch_size"), default=SLOTS_MAX),
-        whole_number(known.get("max_concurrent_requests"), default=SLOTS_MAX),
-        whole_number(known.get("max_batch_total_tokens"), default=SLOTS_DEFAULT * TOKENS_PER_REQUEST) // TOKENS_PER_REQUEST,
-    ]
-    return Capacity(slots=max(1, min(*limits, SLOTS_MAX)), version=f"tgi {known.get('version', '')}")
+    slots = batch_slots(
+        requests=(known.get("max_batch_size"), known.get("max_concurrent_requests")),
+        cache_tokens=known.get("max_batch_total_tokens", SLOTS_DEFAULT * TOKENS_PER_REQUEST),
+    )
+    return Capacity(slots=slots, version=f"tgi {known.get('version', '')}")
 
 
 # 424: a generation failed; 429: the server is overloaded.

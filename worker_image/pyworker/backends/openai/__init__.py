@@ -1,0 +1,1 @@
+"""Any server with OpenAI's HTTP API, and what other backends share of that API (`dialect`)."""
