@@ -1,7 +1,7 @@
 r"""What Ollama writes, 0.1.30 to 2026 (its source, logs in issues).
 
-Lines are `time=… level=INFO source=server.go:1339 msg="…"`, its web frame's `[GIN] …`, and bare ones of llama.cpp. It is ready again
-at every load of a model. `headgate:` lines are those of launch.sh.
+Lines are `time=… level=INFO source=server.go:1339 msg="…"`, its web frame's `[GIN] …`, and bare ones of llama.cpp. It is ready
+again at every load of a model. `headgate:` lines are those of launch.sh.
 """
 
 from __future__ import annotations
