@@ -168,7 +168,7 @@ async def test_what_it_logs_of_a_request_means_nothing_to_the_worker() -> None:
     async with served.session() as session, session.post("/generate", json=asking(7, inputs="Error: ShardFailed")):
         pass
 
-    assert LOG_RULES.classify(served.log.getvalue())[0] is LineKind.PROGRESS
+    assert LOG_RULES.classify(served.log.getvalue())[0] is LineKind.STATS
 
 
 @pytest.mark.parametrize(
