@@ -28,6 +28,7 @@ from client.errors import StreamBroken
 from client.events import text_of
 from client.headgate import Client
 from client.pauses import PollSchedule
+from functions.adapters.botocore_api import BotocoreApi
 from functions.adapters.dynamodb import DynamoTable
 from infra.program import main as program
 from policies.stack_check import StackCheck
@@ -148,7 +149,7 @@ class System:
     @property
     def table(self) -> DynamoTable:
         """The state table, as an operator may read it."""
-        return DynamoTable(self._emulator.client("dynamodb"), self._output("table_name"))
+        return DynamoTable(BotocoreApi(self._emulator.client("dynamodb")), self._output("table_name"))
 
     @property
     def route_url(self) -> str:

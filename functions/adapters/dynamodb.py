@@ -8,17 +8,16 @@ Errors, at this edge alone:
 * anything else (access denied, no such table, a malformed request) is a bug or a misconfiguration: it passes through, and the
   handler's last line reports it
 
-The client is botocore's low-level one, made by `aws_client`, or any with the same methods.
+It speaks through an `aws_api.Api`: the functions' own for routes and reports, botocore for the scaler.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
+from functions.adapters.aws_api import Api, AwsRefused, AwsUnavailable
 from functions.adapters.dynamodb_items import Item, Key
 from functions.ports import StoreUnavailable
 
@@ -26,18 +25,7 @@ CONFLICT_TRIES_MAX: Final = 4
 PAGES_MAX: Final = 1_000  # of 1 MB each; beyond it a query is a bug
 
 _CONFLICTS: Final = frozenset({"TransactionConflictException", "TransactionInProgressException"})
-_BUSY: Final = frozenset(
-    {
-        "InternalServerError",
-        "ItemCollectionSizeLimitExceededException",
-        "LimitExceededException",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "ServiceUnavailable",
-        "ThrottlingException",
-    }
-)
-_HTTP_SERVER_ERROR: Final = 500
+_BUSY: Final = frozenset({"ItemCollectionSizeLimitExceededException", "LimitExceededException"})
 
 
 class ConditionFailed(Exception):
@@ -56,13 +44,13 @@ class Conflict(StoreUnavailable):
 class DynamoTable:
     """One table. Every method raises StoreUnavailable; those that write raise ConditionFailed."""
 
-    def __init__(self, client: Any, name: str) -> None:
-        self._client = client
+    def __init__(self, api: Api, name: str) -> None:
+        self._api = api
         self._name = name
 
     def get(self, key: Key, *, consistent: bool = False) -> Item | None:
         """Return one item, None if there is none."""
-        answer = self._call(self._client.get_item, Key=key, ConsistentRead=consistent)
+        answer = self._call("GetItem", Key=key, ConsistentRead=consistent)
         item: Item | None = answer.get("Item")
         return item
 
@@ -79,10 +67,10 @@ class DynamoTable:
             "ConsistentRead": consistent,
         }
         if limit is not None:
-            yield from self._call(self._client.query, Limit=limit, **query)["Items"]
+            yield from self._call("Query", Limit=limit, **query)["Items"]
             return
         for _ in range(PAGES_MAX):
-            answer = self._call(self._client.query, **query)
+            answer = self._call("Query", **query)
             yield from answer["Items"]
             if "LastEvaluatedKey" not in answer:
                 return
@@ -91,66 +79,61 @@ class DynamoTable:
 
     def put(self, item: Item) -> None:
         """Write a whole item, whatever was there."""
-        self._call(self._client.put_item, Item=item)
+        self._call("PutItem", Item=item)
 
     def update(self, key: Key, *, returned: str = "NONE", **update: Any) -> Item:
         """Change one item in one write, returning the attributes that `returned` asks for."""
-        answer = self._write(
-            self._client.update_item, Key=key, ReturnValues=returned, ReturnValuesOnConditionCheckFailure="ALL_OLD", **update
-        )
+        answer = self._write("UpdateItem", Key=key, ReturnValues=returned, ReturnValuesOnConditionCheckFailure="ALL_OLD", **update)
         attributes: Item = answer.get("Attributes", {})
         return attributes
 
     def delete(self, key: Key, **condition: Any) -> None:
         """Delete one item if the condition holds."""
-        self._write(self._client.delete_item, Key=key, **condition)
+        self._write("DeleteItem", Key=key, **condition)
 
     def delete_batch(self, keys: Sequence[Key]) -> None:
         """Delete up to 25 items in one call; what the table had no time for is left."""
         requests = [{"DeleteRequest": {"Key": key}} for key in keys]
-        self._call(self._client.batch_write_item, table=False, RequestItems={self._name: requests})
+        self._call("BatchWriteItem", table=False, RequestItems={self._name: requests})
 
     def transact(self, *steps: Mapping[str, Mapping[str, Any]]) -> None:
         """Write all steps or none, such as `{"Update": {"Key": …}}`. Raises ConditionFailed with the first that failed."""
         named = [{kind: {"TableName": self._name, **step} for kind, step in each.items()} for each in steps]
-        self._write(self._client.transact_write_items, table=False, TransactItems=named)
+        self._write("TransactWriteItems", table=False, TransactItems=named)
 
-    def _write(self, operation: Callable[..., Any], *, table: bool = True, **parameters: Any) -> Any:
+    def _write(self, operation: str, *, table: bool = True, **parameters: Any) -> Any:
         for _ in range(CONFLICT_TRIES_MAX - 1):
             with suppress(Conflict):
                 return self._call(operation, table=table, **parameters)
         return self._call(operation, table=table, **parameters)
 
-    def _call(self, operation: Callable[..., Any], *, table: bool = True, **parameters: Any) -> Any:
+    def _call(self, operation: str, *, table: bool = True, **parameters: Any) -> Any:
         if table:
             parameters["TableName"] = self._name
         try:
-            return operation(**parameters)
-        except ClientError as exc:
+            return self._api.call(operation, parameters)
+        except AwsRefused as exc:
             raise _translated(exc) from exc
-        except BotoCoreError as exc:  # timed out, refused, no route
-            raise StoreUnavailable(type(exc).__name__) from exc
+        except AwsUnavailable as exc:
+            raise StoreUnavailable(str(exc)) from exc
 
 
-def _translated(error: ClientError) -> Exception:
-    code: str = error.response["Error"]["Code"]
-    if code == "ConditionalCheckFailedException":
-        return ConditionFailed(error.response.get("Item", {}))
-    if code == "TransactionCanceledException":
-        return _cancelled(error)
-    if code in _CONFLICTS:
-        return Conflict(code)
-    if code in _BUSY or error.response["ResponseMetadata"]["HTTPStatusCode"] >= _HTTP_SERVER_ERROR:
-        return StoreUnavailable(code)
-    return cast("Exception", error)
+def _translated(refused: AwsRefused) -> Exception:
+    if refused.code == "ConditionalCheckFailedException":
+        return ConditionFailed(refused.answer.get("Item", {}))
+    if refused.code == "TransactionCanceledException":
+        return _cancelled(refused)
+    if refused.code in _CONFLICTS:
+        return Conflict(refused.code)
+    return StoreUnavailable(str(refused)) if refused.passes or refused.code in _BUSY else refused
 
 
-def _cancelled(error: ClientError) -> Exception:
-    reasons = error.response.get("CancellationReasons", [])
+def _cancelled(refused: AwsRefused) -> Exception:
+    reasons = refused.answer.get("CancellationReasons", [])
     for step, reason in enumerate(reasons):
         if reason.get("Code") == "ConditionalCheckFailed":
             return ConditionFailed(reason.get("Item", {}), step=step)
     if any(reason.get("Code") == "TransactionConflict" for reason in reasons):
         return Conflict("TransactionConflict")
     busy = any(reason.get("Code") in {"ThrottlingError", "ProvisionedThroughputExceeded"} for reason in reasons)
-    return StoreUnavailable("throttled") if busy else cast("Exception", error)
+    return StoreUnavailable("throttled") if busy else refused

@@ -11,6 +11,7 @@ is kept beside the lease, and raised by the load that first sees it, before anyt
 
 from __future__ import annotations
 
+import base64
 import gzip
 import json
 from collections.abc import Mapping
@@ -198,10 +199,14 @@ def recent_decisions(table: DynamoTable, endpoint: str, *, limit: int) -> list[M
 
 def read_record(item: Item) -> Mapping[str, Any]:
     """Return the JSON object of a decision item."""
-    packed = item["record_gz"]["B"] if "record_gz" in item else None
-    text = gzip.decompress(packed).decode() if packed is not None else item["record"]["S"]
+    text = _unpacked(item["record_gz"]["B"]) if "record_gz" in item else item["record"]["S"]
     record: Mapping[str, Any] = json.loads(text)
     return record
+
+
+def _unpacked(packed: bytes | str) -> str:
+    # Bytes through botocore, base64 text as it travels.
+    return gzip.decompress(packed if isinstance(packed, bytes) else base64.b64decode(packed)).decode()
 
 
 def _ours(lease: Lease) -> dict[str, Any]:

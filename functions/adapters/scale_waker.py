@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
-from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from functions.adapters.aws_client import aws_client
+from functions.adapters.aws_api import Aws, AwsRefused, AwsService, AwsUnavailable
 
 _LOG = logging.getLogger(__name__)
 
 
 class LambdaScaleWaker:
-    """Implements `ports.ScaleWaker`. The client is made at the first wake: most environments never need one."""
+    """Implements `ports.ScaleWaker`. It connects at the first wake: most environments never need to."""
 
-    def __init__(self, function_name: str) -> None:
-        self._function_name = function_name
-        self._client: Any = None
+    def __init__(self, aws: Aws, function_name: str) -> None:
+        self._service = AwsService(aws, "lambda")
+        self._path = f"/2015-03-31/functions/{function_name}/invocations"
 
     def wake(self, endpoint: str) -> None:
         """Ask once, without repeating: the schedule comes within the minute anyway."""
         payload = json.dumps({"endpoint": endpoint, "reason": "waiting"}).encode()
+        headers = {"content-type": "application/json", "x-amz-invocation-type": "Event"}
         try:
-            if self._client is None:
-                self._client = aws_client("lambda", attempts_max=1)
-            self._client.invoke(FunctionName=self._function_name, InvocationType="Event", Payload=payload)
-        except (BotoCoreError, ClientError) as exc:
-            _LOG.warning("the scaler of %s was not woken: %s", endpoint, type(exc).__name__)
+            self._service.post(self._path, headers, payload, attempts_max=1)
+        except (AwsRefused, AwsUnavailable) as exc:
+            _LOG.warning("the scaler of %s was not woken: %s", endpoint, exc)

@@ -19,9 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Generic, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from functions.adapters.aws_client import aws_client
+from functions.adapters.aws_api import Api, AwsRefused, AwsUnavailable
 from functions.ports import Clock, StoreUnavailable, UnreadableItem
 
 SECRET_TTL_S: Final = 300.0
@@ -39,13 +37,19 @@ class MarketplaceSecret:
     secret_env: Mapping[str, Mapping[str, str]] = field(repr=False)
 
 
-def read_secret(arn: str) -> str:
-    """Return a secret's text as it is stored. Raises StoreUnavailable."""
-    try:
-        text: str = aws_client("secretsmanager").get_secret_value(SecretId=arn)["SecretString"]
-    except (BotoCoreError, ClientError) as exc:
-        raise StoreUnavailable(f"secret {arn}: {type(exc).__name__}") from exc
-    return text
+@dataclass(frozen=True, slots=True)
+class SecretReader:
+    """Reads secrets through Secrets Manager. Calling it returns a secret's text as it is stored; raises StoreUnavailable."""
+
+    api: Api
+
+    def __call__(self, arn: str) -> str:
+        """Read one secret."""
+        try:
+            text: str = self.api.call("GetSecretValue", {"SecretId": arn})["SecretString"]
+        except (AwsRefused, AwsUnavailable) as exc:
+            raise StoreUnavailable(f"secret {arn}: {exc}") from exc
+        return text
 
 
 class CachedSecret(Generic[_T]):
@@ -57,7 +61,7 @@ class CachedSecret(Generic[_T]):
         parse: Callable[[Mapping[str, Any]], _T],
         *,
         clock: Clock,
-        read: Callable[[str], str] = read_secret,
+        read: Callable[[str], str],
     ) -> None:
         self._arn = arn
         self._parse = parse

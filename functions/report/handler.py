@@ -11,13 +11,13 @@ from typing import Any, Final
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
-from functions.adapters.aws_client import aws_client
+from functions.adapters.aws_api import Aws, Deadline, dynamodb, secrets_manager
 from functions.adapters.clock import SystemClock
 from functions.adapters.dynamodb import DynamoTable
 from functions.adapters.dynamodb_report import DynamoReportStore
 from functions.adapters.environment import public_keys, required
 from functions.adapters.function_url import INTERNAL_ERROR, HttpReply, HttpRequest, refusal
-from functions.adapters.secrets import CachedSecret, worker_token_secret
+from functions.adapters.secrets import CachedSecret, SecretReader, worker_token_secret
 from functions.report.answer import answer
 from functions.report.service import ReportPorts
 
@@ -26,9 +26,14 @@ METRIC_REFUSED: Final = "ReportsRefusedCount"
 _LOG = Logger()
 _METRICS = Metrics()
 _CLOCK = SystemClock()
+_DEADLINE = Deadline(_CLOCK)
+_AWS = Aws.of_environment(os.environ, clock=_CLOCK, left_s=_DEADLINE.left_s)
+_READ_SECRET = SecretReader(secrets_manager(_AWS))
 _PORTS = ReportPorts(
-    store=DynamoReportStore(DynamoTable(aws_client("dynamodb"), required(os.environ, "HEADGATE_TABLE"))),
-    token_secret=CachedSecret(required(os.environ, "HEADGATE_WORKER_TOKEN_SECRET_ARN"), worker_token_secret, clock=_CLOCK),
+    store=DynamoReportStore(DynamoTable(dynamodb(_AWS), required(os.environ, "HEADGATE_TABLE"))),
+    token_secret=CachedSecret(
+        required(os.environ, "HEADGATE_WORKER_TOKEN_SECRET_ARN"), worker_token_secret, clock=_CLOCK, read=_READ_SECRET
+    ),
     clock=_CLOCK,
     stack=required(os.environ, "HEADGATE_STACK"),
 )
@@ -37,6 +42,7 @@ _PUBLIC_KEYS = public_keys(os.environ)
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one HTTP request of a worker."""
+    _DEADLINE.restart()
     try:
         reply = answer(HttpRequest.of_event(event), ports=_PORTS, public_keys=_PUBLIC_KEYS)
     except Exception:  # noqa: BLE001 - the outermost edge: the worker is owed an answer, and we the traceback

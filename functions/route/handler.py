@@ -12,7 +12,7 @@ from typing import Any, Final
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
-from functions.adapters.aws_client import aws_client
+from functions.adapters.aws_api import Aws, Deadline, dynamodb, secrets_manager
 from functions.adapters.clock import SystemClock
 from functions.adapters.dynamodb import DynamoTable
 from functions.adapters.dynamodb_route import DynamoRouteStore
@@ -20,7 +20,7 @@ from functions.adapters.environment import public_keys, required
 from functions.adapters.function_url import INTERNAL_ERROR, HttpReply, HttpRequest, refusal
 from functions.adapters.nacl_signer import signing_key
 from functions.adapters.scale_waker import LambdaScaleWaker
-from functions.adapters.secrets import CachedSecret
+from functions.adapters.secrets import CachedSecret, SecretReader
 from functions.route.answer import answer
 from functions.route.caches import RouteCaches
 from functions.route.service import RoutePorts
@@ -31,10 +31,13 @@ METRIC_REFUSED: Final = "RequestsRefusedCount"
 _LOG = Logger()
 _METRICS = Metrics()
 _CLOCK = SystemClock()
+_DEADLINE = Deadline(_CLOCK)
+_AWS = Aws.of_environment(os.environ, clock=_CLOCK, left_s=_DEADLINE.left_s)
+_READ_SECRET = SecretReader(secrets_manager(_AWS))
 _PORTS = RoutePorts(
-    store=DynamoRouteStore(DynamoTable(aws_client("dynamodb"), required(os.environ, "HEADGATE_TABLE"))),
-    signing=CachedSecret(required(os.environ, "HEADGATE_SIGNING_SECRET_ARN"), signing_key, clock=_CLOCK),
-    waker=LambdaScaleWaker(required(os.environ, "HEADGATE_SCALE_FUNCTION")),
+    store=DynamoRouteStore(DynamoTable(dynamodb(_AWS), required(os.environ, "HEADGATE_TABLE"))),
+    signing=CachedSecret(required(os.environ, "HEADGATE_SIGNING_SECRET_ARN"), signing_key, clock=_CLOCK, read=_READ_SECRET),
+    waker=LambdaScaleWaker(_AWS, required(os.environ, "HEADGATE_SCALE_FUNCTION")),
     clock=_CLOCK,
     rng=random.SystemRandom(),
 )
@@ -44,6 +47,7 @@ _CACHES = RouteCaches()
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer one HTTP request."""
+    _DEADLINE.restart()
     try:
         reply = answer(HttpRequest.of_event(event), ports=_PORTS, caches=_CACHES, public_keys=_PUBLIC_KEYS)
     except Exception:  # noqa: BLE001 - the outermost edge: the client is owed an answer, and we the traceback

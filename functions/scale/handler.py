@@ -12,12 +12,13 @@ from typing import Any, Final
 from aws_lambda_powertools.logging import Logger
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
-from functions.adapters.aws_client import aws_client
+from functions.adapters.aws_api import Aws, secrets_manager
+from functions.adapters.botocore_api import botocore_dynamodb
 from functions.adapters.clock import SystemClock
 from functions.adapters.dynamodb import DynamoTable
 from functions.adapters.dynamodb_scale import DynamoScaleStore
 from functions.adapters.environment import required
-from functions.adapters.secrets import CachedSecret, marketplace_secret, worker_token_secret
+from functions.adapters.secrets import CachedSecret, SecretReader, marketplace_secret, worker_token_secret
 from functions.adapters.vast import VastMarketplace
 from functions.adapters.vast_http import VastHttp
 from functions.scale.events import SCHEDULE, Asked, ScaleEvent, parse_event
@@ -36,11 +37,16 @@ SCALE_S_MAX: Final = 57.0
 _LOG = Logger()
 _METRICS = Metrics()
 _CLOCK = SystemClock()
-_WORKER_TOKEN = CachedSecret(required(os.environ, "HEADGATE_WORKER_TOKEN_SECRET_ARN"), worker_token_secret, clock=_CLOCK)
-_MARKETPLACE = CachedSecret(required(os.environ, "HEADGATE_MARKETPLACE_SECRET_ARN"), marketplace_secret, clock=_CLOCK)
+_READ_SECRET = SecretReader(secrets_manager(Aws.of_environment(os.environ, clock=_CLOCK)))
+_WORKER_TOKEN = CachedSecret(
+    required(os.environ, "HEADGATE_WORKER_TOKEN_SECRET_ARN"), worker_token_secret, clock=_CLOCK, read=_READ_SECRET
+)
+_MARKETPLACE = CachedSecret(
+    required(os.environ, "HEADGATE_MARKETPLACE_SECRET_ARN"), marketplace_secret, clock=_CLOCK, read=_READ_SECRET
+)
 _HTTP = VastHttp(required(os.environ, "HEADGATE_MARKETPLACE_URL"), api_key=lambda: _MARKETPLACE().api_key, clock=_CLOCK)
 _PORTS = ScalePorts(
-    store=DynamoScaleStore(DynamoTable(aws_client("dynamodb"), required(os.environ, "HEADGATE_TABLE"))),
+    store=DynamoScaleStore(DynamoTable(botocore_dynamodb(), required(os.environ, "HEADGATE_TABLE"))),
     marketplace=VastMarketplace(_HTTP, clock=_CLOCK),
     clock=_CLOCK,
 )

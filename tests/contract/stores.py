@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from functions.adapters.aws_api import Aws, dynamodb
+from functions.adapters.botocore_api import BotocoreApi
+from functions.adapters.clock import SystemClock
 from functions.adapters.dynamodb import DynamoTable
 from functions.adapters.dynamodb_items import attributes_of
 from functions.adapters.dynamodb_report import DynamoReportStore
 from functions.adapters.dynamodb_route import DynamoRouteStore
 from functions.adapters.dynamodb_scale import DynamoScaleStore, recent_decisions
+from functions.adapters.sigv4 import Credentials
 from functions.adapters.spec_codec import spec_attribute
 from functions.core.jsonable import encode
 from functions.core.model import ApiKey, Autogroup, EndpointGroup, Worker
@@ -116,35 +117,32 @@ def memory_stores() -> Stores:
 
 
 def dynamo_stores(client: Any, table_name: str) -> Stores:
-    """Return an empty table of DynamoDB, made new."""
+    """Return an empty table of DynamoDB, made new, behind the clients that the functions use.
+
+    Routes and reports go through our own, the scaler through botocore.
+    """
     client.create_table(
         TableName=table_name,
         BillingMode="PAY_PER_REQUEST",
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
     )
-    table = DynamoTable(client, table_name)
+    slim = DynamoTable(dynamodb(aws_of(client)), table_name)
+    table = DynamoTable(BotocoreApi(client), table_name)
     return Stores(
-        route=DynamoRouteStore(table),
-        report=DynamoReportStore(table),
+        route=DynamoRouteStore(slim),
+        report=DynamoReportStore(slim),
         scale=DynamoScaleStore(table),
         pulumi=DynamoPulumi(table),
     )
 
 
-@contextmanager
-def counted(client: Any) -> Iterator[Counter[str]]:
-    """Count the operations that a client of AWS really sends, by name."""
-    counts: Counter[str] = Counter()
-
-    def count(model: Any, **_: Any) -> None:
-        counts[model.name] += 1
-
-    client.meta.events.register("before-call", count)
-    try:
-        yield counts
-    finally:
-        client.meta.events.unregister("before-call", count)
+def aws_of(client: Any) -> Aws:
+    """Return the account, region and endpoint of a client of boto3."""
+    held = client._request_signer._credentials  # noqa: SLF001 - botocore tells them nowhere else
+    credentials = Credentials(access_key_id=held.access_key, secret_access_key=held.secret_key)
+    endpoints = {"": client.meta.endpoint_url}
+    return Aws(credentials=credentials, region=client.meta.region_name, clock=SystemClock(), endpoints=endpoints)
 
 
 def a_key(*endpoints: str, **changes: Any) -> ApiKey:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 
-from functions.adapters.aws_client import ATTEMPTS_MAX, CONNECT_TIMEOUT_S, READ_TIMEOUT_S
+from functions.adapters.aws_api import AwsRefused, AwsUnavailable
+from functions.adapters.botocore_api import BotocoreApi
 from functions.adapters.dynamodb import CONFLICT_TRIES_MAX, ConditionFailed, Conflict, DynamoTable
 from functions.adapters.dynamodb_items import attributes_of, decision_key, number, read_worker, waiting_key
 from functions.adapters.dynamodb_route import DynamoRouteStore
@@ -19,26 +20,25 @@ from tests.core.builders import NOW_S, a_worker
 KEY = {"pk": {"S": "p"}, "sk": {"S": "s"}}
 
 
-def refusal(code: str, *, status: int = 400, **more: Any) -> ClientError:
+def refusal(code: str, *, status: int = 400, **more: Any) -> AwsRefused:
     """Return an error as AWS answers it."""
-    return ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}, **more}, "Operation")
+    return AwsRefused(code, status=status, answer=more)
 
 
-class Client:
-    """A client that raises the errors given, one a call, and then answers."""
+class FailingApi:
+    """An API that raises the errors given, one a call, and then answers."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
         self.calls = 0
 
-    def __getattr__(self, name: str) -> Callable[..., dict[str, Any]]:
-        def call(**_: Any) -> dict[str, Any]:
-            self.calls += 1
-            if self.errors:
-                raise self.errors.pop(0)
-            return {"Attributes": {"reqnum": {"N": "7"}}}
-
-        return call
+    def call(self, operation: str, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Raise the next error, or answer."""
+        assert operation, parameters
+        self.calls += 1
+        if self.errors:
+            raise self.errors.pop(0)
+        return {"Attributes": {"reqnum": {"N": "7"}}}
 
 
 @pytest.mark.parametrize(
@@ -49,79 +49,105 @@ class Client:
         refusal("RequestLimitExceeded"),
         refusal("InternalServerError", status=500),
         refusal("SomethingNew", status=503),
-        ReadTimeoutError(endpoint_url="u"),
-        ConnectTimeoutError(endpoint_url="u"),
-        EndpointConnectionError(endpoint_url="u"),
+        AwsUnavailable("TimeoutError"),
     ],
 )
 def test_what_passes_by_itself_is_unavailability(error: Exception) -> None:
     with pytest.raises(StoreUnavailable):
-        DynamoTable(Client(error), "t").get(KEY)
+        DynamoTable(FailingApi(error), "t").get(KEY)
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ResourceNotFoundException", "ValidationException"])
 def test_what_a_person_must_mend_passes_through(code: str) -> None:
-    with pytest.raises(ClientError, match=code):
-        DynamoTable(Client(refusal(code)), "t").get(KEY)
+    with pytest.raises(AwsRefused, match=code):
+        DynamoTable(FailingApi(refusal(code)), "t").get(KEY)
 
 
 def test_a_condition_that_fails_tells_what_was_found() -> None:
     found = {"state": {"S": "ready"}}
 
     with pytest.raises(ConditionFailed) as raised:
-        DynamoTable(Client(refusal("ConditionalCheckFailedException", Item=found)), "t").update(KEY)
+        DynamoTable(FailingApi(refusal("ConditionalCheckFailedException", Item=found)), "t").update(KEY)
     assert raised.value.found == found
 
 
-def cancelled(*codes: str) -> ClientError:
+def cancelled(*codes: str) -> AwsRefused:
     """Return a transaction that was cancelled for these reasons, one a step."""
     return refusal("TransactionCanceledException", CancellationReasons=[{"Code": code} for code in codes])
 
 
 def test_a_cancelled_transaction_tells_whose_condition_failed() -> None:
     with pytest.raises(ConditionFailed) as raised:
-        DynamoTable(Client(cancelled("None", "ConditionalCheckFailed")), "t").transact({"Put": {}}, {"Put": {}})
+        DynamoTable(FailingApi(cancelled("None", "ConditionalCheckFailed")), "t").transact({"Put": {}}, {"Put": {}})
 
     assert raised.value.step == 1
 
 
 def test_a_throttled_transaction_is_unavailability() -> None:
     with pytest.raises(StoreUnavailable):
-        DynamoTable(Client(cancelled("None", "ThrottlingError")), "t").transact({"Put": {}}, {"Put": {}})
+        DynamoTable(FailingApi(cancelled("None", "ThrottlingError")), "t").transact({"Put": {}}, {"Put": {}})
 
 
 def test_a_transaction_that_can_never_succeed_passes_through() -> None:
-    with pytest.raises(ClientError):
-        DynamoTable(Client(cancelled("ValidationError")), "t").transact({"Put": {}})
+    with pytest.raises(AwsRefused):
+        DynamoTable(FailingApi(cancelled("ValidationError")), "t").transact({"Put": {}})
 
 
 @pytest.mark.parametrize("conflict", [refusal("TransactionConflictException"), cancelled("None", "TransactionConflict")])
-def test_a_write_waits_out_another_transaction(conflict: ClientError) -> None:
-    client = Client(conflict, conflict)
+def test_a_write_waits_out_another_transaction(conflict: AwsRefused) -> None:
+    api = FailingApi(conflict, conflict)
 
-    assert DynamoTable(client, "t").update(KEY) == {"reqnum": {"N": "7"}}
-    assert client.calls == 3
+    assert DynamoTable(api, "t").update(KEY) == {"reqnum": {"N": "7"}}
+    assert api.calls == 3
 
 
 def test_a_write_does_not_wait_for_ever() -> None:
-    client = Client(*[refusal("TransactionConflictException")] * 99)
+    api = FailingApi(*[refusal("TransactionConflictException")] * 99)
 
     with pytest.raises(Conflict):
-        DynamoTable(client, "t").update(KEY)
-    assert client.calls == CONFLICT_TRIES_MAX
+        DynamoTable(api, "t").update(KEY)
+    assert api.calls == CONFLICT_TRIES_MAX
 
 
 def test_a_worker_inside_a_transaction_is_passed_over_by_the_router() -> None:
-    store = DynamoRouteStore(DynamoTable(Client(*[refusal("TransactionConflictException")] * 99), "t"))
+    store = DynamoRouteStore(DynamoTable(FailingApi(*[refusal("TransactionConflictException")] * 99), "t"))
 
     with pytest.raises(AssignmentRefused):
         store.assign(a_worker(1), cost=1.0, assigned_load_max=9.0, expires_at_s=NOW_S)
 
 
-def test_a_call_that_is_never_answered_ends_before_a_client_gives_up() -> None:
-    waits_s = sum(2**retry for retry in range(ATTEMPTS_MAX - 1))
+# botocore's errors, behind the same interface
 
-    assert ATTEMPTS_MAX * (CONNECT_TIMEOUT_S + READ_TIMEOUT_S) + waits_s < 10.0
+
+class RaisingClient:
+    """A client of botocore whose one operation fails."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def get_item(self, **_: Any) -> None:
+        """Fail."""
+        raise self.error
+
+
+UNANSWERED = [ReadTimeoutError(endpoint_url="u"), ConnectTimeoutError(endpoint_url="u"), EndpointConnectionError(endpoint_url="u")]
+
+
+@pytest.mark.parametrize("error", UNANSWERED)
+def test_what_botocore_gets_no_answer_to_is_unavailable(error: Exception) -> None:
+    with pytest.raises(AwsUnavailable, match=type(error).__name__):
+        BotocoreApi(RaisingClient(error)).call("GetItem", {})
+
+
+def test_what_botocore_is_refused_keeps_code_status_and_details() -> None:
+    error = ClientError(
+        {"Error": {"Code": "Sad"}, "ResponseMetadata": {"HTTPStatusCode": 418}, "Item": {"a": {"N": "1"}}},
+        "GetItem",
+    )
+
+    with pytest.raises(AwsRefused) as raised:
+        BotocoreApi(RaisingClient(error)).call("GetItem", {})
+    assert (raised.value.code, raised.value.status, raised.value.answer["Item"]) == ("Sad", 418, {"a": {"N": "1"}})
 
 
 # Items

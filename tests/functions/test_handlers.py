@@ -30,7 +30,13 @@ HEAVY = {
     "requests": HANDLERS,
     "pydantic": HANDLERS,
     "boto3": HANDLERS,
+    "botocore.session": HANDLERS,  # Powertools asks whether there is a botocore, which is an import of its bare package
+    "botocore.client": HANDLERS,
+    "botocore.exceptions": HANDLERS,
+    "functions.adapters.botocore_api": HANDLERS,
+    "urllib3": HANDLERS,
     "s3transfer": HANDLERS,
+    "cryptography": HANDLERS,
     "aws_lambda_powertools.event_handler": HANDLERS,
     "aws_lambda_powertools.utilities.parser": HANDLERS,
     "aws_lambda_powertools.utilities.data_classes": HANDLERS,

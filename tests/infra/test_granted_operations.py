@@ -37,32 +37,30 @@ DECISION = DecisionRecord(endpoint="llm", decided_at_s=1.0, epoch=1, sentences=(
 _STEPS = {"ConditionCheck": "ConditionCheckItem", "Update": "UpdateItem", "Put": "PutItem", "Delete": "DeleteItem"}
 
 
-class WatchedClient:
+class WatchedApi:
     """Answers like a table with little in it, and notes each operation with the kind of item that it touched."""
 
     def __init__(self) -> None:
         self.performed: Granted = set()
 
-    def __getattr__(self, operation: str) -> Callable[..., dict[str, Any]]:
-        return lambda **parameters: self._perform(operation, parameters)
-
-    def _perform(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def call(self, operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """Perform one operation."""
         match operation:
-            case "query":
+            case "Query":
                 pk = parameters["ExpressionAttributeValues"][":pk"]
                 whole_group = pk == GROUP_PK and parameters["KeyConditionExpression"] == "pk = :pk"
                 return self._note("Query", {"pk": pk}, {"Items": GROUP_ITEMS if whole_group else []})
-            case "get_item" | "delete_item":
-                return self._note(operation.title().replace("_", ""), parameters["Key"], {})
-            case "update_item":
+            case "GetItem" | "DeleteItem":
+                return self._note(operation, parameters["Key"], {})
+            case "UpdateItem":
                 item = {**worker_key("llm", WORKER_ID), **attributes_of(RENTAL), "epoch": {"N": "1"}}
                 return self._note("UpdateItem", parameters["Key"], {"Attributes": item})
-            case "put_item":
+            case "PutItem":
                 return self._note("PutItem", parameters["Item"], {})
-            case "batch_write_item":
+            case "BatchWriteItem":
                 (request,) = parameters["RequestItems"]["table"]
                 return self._note("BatchWriteItem", request["DeleteRequest"]["Key"], {})
-            case "transact_write_items":
+            case "TransactWriteItems":
                 for kind, step in (each for item in parameters["TransactItems"] for each in item.items()):
                     self._note(_STEPS[kind], step["Item"] if kind == "Put" else step["Key"], {})
                 return {}
@@ -128,16 +126,16 @@ USES: list[tuple[str, type[Any], Callable[[Any], None]]] = [
 def test_a_function_is_granted_the_operations_that_its_store_performs(
     stack: RecordedStack, part: str, kind: type[Any], use: Callable[[Any], None]
 ) -> None:
-    client = WatchedClient()
+    api = WatchedApi()
 
-    use(kind(DynamoTable(client, "table")))
+    use(kind(DynamoTable(api, "table")))
 
-    assert granted(stack, part) == client.performed
+    assert granted(stack, part) == api.performed
 
 
 @pytest.mark.parametrize(("part", "kind", "use"), USES, ids=[part for part, _, _ in USES])
 def test_no_method_of_a_store_is_forgotten_here(part: str, kind: type[Any], use: Callable[[Any], None]) -> None:
-    watched = WatchedStore(kind(DynamoTable(WatchedClient(), "table")))
+    watched = WatchedStore(kind(DynamoTable(WatchedApi(), "table")))
 
     use(watched)
 
