@@ -16,10 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from sandbox.marketplace.errors import Refused, bad_key, bad_query, bad_request, not_found
+from sandbox.marketplace.errors import Refused, bad_key, bad_query, bad_request, no_such_instance, not_found
 from sandbox.marketplace.fault_plan import Drawn
 from sandbox.marketplace.faults import AnswerFault, Operation
+from sandbox.marketplace.instance import Contract
 from sandbox.marketplace.serverless import Serverless
+from sandbox.marketplace.shell import Command
 from sandbox.marketplace.templates import Templates
 from sandbox.marketplace.world import World
 
@@ -79,6 +81,9 @@ class Processes(Protocol):
     def pid(self, contract_id: int) -> int | None:
         """Return the process id, None if none runs."""
 
+    def execute(self, contract_id: int, command: Command) -> str:
+        """Run a command on the files of a stopped instance; return what it prints."""
+
 
 class NoProcesses:
     """A world of bookkeeping only."""
@@ -90,6 +95,10 @@ class NoProcesses:
     def pid(self, contract_id: int) -> int | None:  # noqa: ARG002 - the port's signature
         """Return None."""
         return None
+
+    def execute(self, contract_id: int, command: Command) -> str:  # noqa: ARG002 - the port's signature
+        """Return nothing: there are no files."""
+        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +117,18 @@ class Call:
     def world(self) -> World:
         """The marketplace."""
         return self.api.world
+
+    @property
+    def by_account(self) -> bool:
+        """Whether the account's own key was shown, which may do everything."""
+        return hmac.compare_digest(self.key.encode(), self.api.api_key.encode())
+
+    def live(self) -> Contract:
+        """Return the instance that the path names. Raises Refused (404)."""
+        contract = self.world.show(self.ids[0], self.now_s)
+        if contract is None:
+            raise no_such_instance(self.ids[0])
+        return contract
 
     def query_json(self, name: str, default: object) -> object:
         """Return a query parameter, JSON-decoded. Raises Refused (400)."""

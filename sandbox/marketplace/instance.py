@@ -68,6 +68,8 @@ class Contract:
     instance_key: str = field(repr=False)
     jupyter_token: str = field(repr=False)
     label: str | None = None
+    deposit_micro_usd: int = 0
+    discount: float = 0.0
     gpu_ids: tuple[int, ...] = ()
     phase: Phase = Phase.STOPPED
     epoch: int = 0

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from sandbox.marketplace.amendments import prepay, rebuild
 from sandbox.marketplace.api import Call
-from sandbox.marketplace.errors import Refused, bad_request, no_such_instance
+from sandbox.marketplace.errors import Refused, bad_key, bad_request
 from sandbox.marketplace.faults import AnswerFault, Operation
-from sandbox.marketplace.instance import Contract
 from sandbox.marketplace.instance_row import instance_row
-from sandbox.marketplace.order import read_bid, read_label
+from sandbox.marketplace.order import read_bid, read_label, read_rebuilt, read_usd
 
 BULK_MAX: Final = 64
 
@@ -27,11 +27,13 @@ def show(call: Call) -> object:
 
 
 def change(call: Call) -> object:
-    """`PUT /instances/{id}/`: start, stop or label."""
+    """`PUT /instances/{id}/`: start, stop, or label, which an instance's own key may not."""
     contract_id = call.ids[0]
     if "state" in call.body:
         _set_state(call, contract_id, call.body["state"])
     elif "label" in call.body:
+        if not call.by_account:
+            raise bad_key()
         call.world.label(contract_id, read_label(call.body["label"]), call.now_s)
     else:
         raise Refused(400, None, "Invalid target state")
@@ -81,19 +83,25 @@ def recycle(call: Call) -> object:
 
 def change_bid(call: Call) -> object:
     """`PUT /instances/bid_price/{id}/`; without a price it takes the least that wins."""
-    contract_id, price = call.ids[0], call.body.get("price")
-    contract = live(call, contract_id)
+    contract, price = call.live(), call.body.get("price")
     bid = contract.min_bid_micro_usd_per_hour if price is None else read_bid(price)
-    call.world.change_bid(contract_id, bid, call.now_s)
+    call.world.change_bid(contract.contract_id, bid, call.now_s)
     return {"success": True}
 
 
-def live(call: Call, contract_id: int) -> Contract:
-    """Return an instance that exists. Raises Refused (404)."""
-    contract = call.world.show(contract_id, call.now_s)
-    if contract is None:
-        raise no_such_instance(contract_id)
-    return contract
+def update_template(call: Call) -> object:
+    """`PUT /instances/update_template/{id}/`: another template, image, environment or command, and the container made anew."""
+    contract = call.live()
+    named = {"template_hash_id": call.body.get("template_hash_id"), "template_id": call.body.get("template_id")}
+    order = read_rebuilt(contract.order, call.body, call.api.templates.for_create(named))
+    rebuild(call.world, contract, order, call.now_s)
+    return {"success": True, "updated_instance": {"id": contract.contract_id, "image_uuid": order.image}}
+
+
+def prepay_instance(call: Call) -> object:
+    """`PUT /instances/prepay/{id}/` `{"amount": usd}`: a discount for the time that the amount pays for."""
+    bought = prepay(call.world, call.live(), read_usd(call.body.get("amount"), "amount"), call.now_s)
+    return {"success": True, "timescale": bought.months, "discount_rate": bought.discount}
 
 
 def _set_state(call: Call, contract_id: int, state: object) -> None:

@@ -12,6 +12,7 @@ from sandbox.marketplace.instance import Contract, to_s
 from sandbox.marketplace.ledger import HOURS_PER_MONTH, usd
 from sandbox.marketplace.offers import SCORE_FACTOR, Row, hourly
 
+CREDIT_DISCOUNT_MAX = 0.3
 _MB_PER_GB = 1_000
 _ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - what docker reports of a published port; nothing binds to it here
 _SECONDS_PER_MINUTE = 60
@@ -192,9 +193,9 @@ def _prices(contract: Contract) -> Row:
         "flops_per_dphtotal": flops / total,
         "score": SCORE_FACTOR * dlperf / total / (1 + 10 * (1 - hardware.reliability)),
         "vram_costperhour": total / (hardware.gpu.ram_mb * contract.num_gpus),
-        "credit_balance": None,
-        "credit_discount": None,
-        "credit_discount_max": 0.0,
+        "credit_balance": usd(contract.deposit_micro_usd) if contract.deposit_micro_usd else None,
+        "credit_discount": contract.discount or None,
+        "credit_discount_max": CREDIT_DISCOUNT_MAX,
         "search": hourly(gpu=base, disk=storage),
         "instance": hourly(gpu=0, disk=storage),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from sandbox.marketplace.docker_flags import Flags, Port, read_flags
@@ -16,6 +16,7 @@ RELABEL_CHARS_MAX: Final = 1_024
 COMMAND_CHARS_MAX: Final = 4_096
 BID_USD_MIN: Final = 0.001
 BID_USD_MAX: Final = 128.0
+AMOUNT_USD_MAX: Final = 1_000_000.0
 DISK_GB_DEFAULT: Final = 8.0
 DISK_GB_MIN: Final = 8.0
 DISK_GB_MAX: Final = 100_000.0
@@ -82,6 +83,32 @@ def read_bid(price: object) -> int:
     if price > BID_USD_MAX:
         raise Refused(400, "invalid_price", f"Please set a bid price <= {BID_USD_MAX:g}.")
     return micro_usd(price)
+
+
+def read_usd(amount: object, field: str) -> int:
+    """Check an amount of dollars; returns micro-dollars. Raises Refused (400)."""
+    if isinstance(amount, bool) or not isinstance(amount, (int, float)) or not 0 < amount <= AMOUNT_USD_MAX:
+        raise bad_request(f"{field} must be a number of dollars above 0 and at most {AMOUNT_USD_MAX:g}")
+    return micro_usd(amount)
+
+
+def read_rebuilt(order: Order, body: Mapping[str, object], template: Mapping[str, object] | None) -> Order:
+    """Return an order with another making: what the body says, else the template, else as it was. Raises Refused (400)."""
+    made = {"image": order.image, "env": dict(order.flags.given), "onstart": order.onstart, "args": list(order.args)}
+    given = {name: body[name] for name in ("image", "env", "onstart", "args") if body.get(name) is not None}
+    if isinstance(given.get("args"), str):
+        given["args"] = str(given["args"]).split()
+    merged = {**made, **_merged(given, template)} if template else {**made, **given}
+    rebuilt = read_order({**merged, "runtype": merged.get("runtype") or order.runtype})
+    return replace(
+        order,
+        image=rebuilt.image,
+        flags=rebuilt.flags,
+        onstart=rebuilt.onstart,
+        args=rebuilt.args,
+        runtype=rebuilt.runtype,
+        template=template or order.template,
+    )
 
 
 def _merged(body: Mapping[str, object], template: Mapping[str, object]) -> dict[str, object]:

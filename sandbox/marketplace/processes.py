@@ -32,6 +32,7 @@ from sandbox.marketplace import warden
 from sandbox.marketplace.effects import Boot, Effect, Freeze, Halt, Kill, Thaw, Wipe
 from sandbox.marketplace.environment import container_environment
 from sandbox.marketplace.instance import Contract
+from sandbox.marketplace.shell import Command, run
 
 LOG_TAIL_BYTES_MAX: Final = 1024 * 1024
 Work = Callable[[], Coroutine[object, object, None]]
@@ -135,6 +136,10 @@ class LocalProcesses:
         """Return the process id, which is also the group's, while one runs."""
         seat = self._seats.get(contract_id)
         return None if seat is None or seat.running is None else seat.running.process.pid
+
+    def execute(self, contract_id: int, command: Command) -> str:
+        """Run a command on the instance's files; return what it prints."""
+        return run(command, self._home(contract_id))
 
     def is_latest(self, contract_id: int, boot: int) -> bool:
         """Return whether no newer boot of the instance was asked for."""

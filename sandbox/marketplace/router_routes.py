@@ -82,8 +82,7 @@ def _workergroup(call: Call, key: str) -> Workergroup:
 
 def _opened(call: Call, endpoint: Endpoint | None, missing: str) -> Endpoint:
     """Return the endpoint if the caller's key opens it; a stranger does not learn whether it exists."""
-    account = hmac.compare_digest(call.key.encode(), call.api.api_key.encode())
-    if not account and (endpoint is None or not hmac.compare_digest(call.key.encode(), endpoint.api_key.encode())):
+    if not call.by_account and (endpoint is None or not hmac.compare_digest(call.key.encode(), endpoint.api_key.encode())):
         raise NotRouted(401, "Invalid API key")
     if endpoint is None:
         raise NotRouted(400, missing)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from sandbox.marketplace import account_routes as account
+from sandbox.marketplace import billing_routes as billing
 from sandbox.marketplace import control_routes as control
 from sandbox.marketplace import increase_routes as increases
 from sandbox.marketplace import instance_list_routes as lists
@@ -49,6 +50,14 @@ ROUTES: Final[Routes] = {
     ("PUT", "v0/instances/reboot/#"): Route(handler=instances.reboot, operation=Operation.REBOOT, interval_s=1.0),
     ("PUT", "v0/instances/recycle/#"): Route(handler=instances.recycle, operation=Operation.RECYCLE, interval_s=1.0),
     ("PUT", "v0/instances/bid_price/#"): Route(handler=instances.change_bid, operation=Operation.BID, interval_s=5.5),
+    ("PUT", "v0/instances/update_template/#"): Route(
+        handler=instances.update_template,
+        operation=Operation.RECYCLE,
+        interval_s=2.0,
+    ),
+    ("PUT", "v0/instances/prepay/#"): Route(handler=instances.prepay_instance, operation=Operation.BID, interval_s=2.0),
+    ("GET", "v0/instances/balance/#"): Route(handler=billing.deposit, operation=Operation.ACCOUNT, interval_s=3.0),
+    ("PUT", "v0/instances/command/#"): Route(handler=logs.execute, operation=Operation.LOGS, interval_s=1.5),
     ("PUT", "v0/instances/request_logs/#"): Route(handler=logs.request_logs, operation=Operation.LOGS),
     ("GET", "v0/instances/pending-price-increases"): Route(
         handler=increases.list_pending,
@@ -59,12 +68,18 @@ ROUTES: Final[Routes] = {
     ("PUT", "v0/instances/reject-price-increase"): Route(handler=increases.reject, operation=Operation.PRICE, interval_s=1.0),
     ("GET", "v0/users/current"): Route(handler=account.user, operation=Operation.ACCOUNT),
     ("GET", "v0/users/spend_rate"): Route(handler=account.spend_rate, operation=Operation.ACCOUNT),
+    ("GET", "v0/users/me/invoices"): Route(handler=billing.report, operation=Operation.ACCOUNT),
+    ("GET", "v0/users/me/machine-earnings"): Route(handler=billing.earnings, operation=Operation.ACCOUNT),
+    ("GET", "v0/charges"): Route(handler=billing.list_charges, operation=Operation.ACCOUNT),
+    ("GET", "v1/invoices"): Route(handler=billing.list_invoices, operation=Operation.ACCOUNT),
+    ("GET", "v0/invoices"): Route(handler=billing.search_invoices, operation=Operation.ACCOUNT),
+    ("POST", "v0/contracts/fetch"): Route(handler=billing.fetch_contracts, operation=Operation.ACCOUNT),
     ("GET", "v0/gpu_names/unique"): Route(handler=account.gpu_names, operation=Operation.NAMES, open=True),
     ("GET", "v0/gpu_types"): Route(handler=account.gpu_types, operation=Operation.NAMES, open=True),
     ("POST", "v0/template"): Route(handler=templates.create_template, operation=Operation.TEMPLATE, interval_s=1.9),
     ("GET", "v0/template"): Route(handler=templates.list_templates, operation=Operation.TEMPLATE, interval_s=1.9),
     ("PUT", "v0/template"): Route(handler=templates.edit_template, operation=Operation.TEMPLATE, interval_s=1.9),
-    ("PUT", "v1/template"): Route(handler=templates.edit_template, operation=Operation.TEMPLATE, interval_s=1.9),
+    ("PUT", "v1/template"): Route(handler=templates.edit_version, operation=Operation.TEMPLATE, interval_s=1.9),
     ("DELETE", "v0/template"): Route(handler=templates.delete_template, operation=Operation.TEMPLATE, interval_s=1.9),
     ("GET", "v0/endptjobs"): Route(handler=serverless.list_endpoints, operation=Operation.SERVERLESS, interval_s=3.0),
     ("POST", "v0/endptjobs"): Route(handler=serverless.create_endpoint, operation=Operation.SERVERLESS, interval_s=4.0),

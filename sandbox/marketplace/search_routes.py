@@ -113,13 +113,16 @@ def _accepted(call: Call, ask_id: int) -> dict[str, object]:
 
 
 def _created(call: Call, ask_id: int) -> dict[str, object]:
-    order = read_order(call.body, call.api.templates.for_create(call.body))
+    template = call.api.templates.for_create(call.body)
+    order = read_order(call.body, template)
     if call.drawn.answer is AnswerFault.BID_IGNORED:
         order = replace(order, bid_micro_usd_per_hour=None)
     if call.drawn.answer is AnswerFault.WRONG_MACHINE:
         ask_id = call.world.mistake(ask_id, order, call.now_s)
     granted = call.drawn.answer is not AnswerFault.CREATED_STOPPED
     contract = call.world.create(ask_id, order, call.now_s, fate=call.drawn.fate, granted=granted)
+    if template is not None:
+        call.api.templates.used(template, call.now_s)
     # False with a contract id: it exists and bills its disk, but does not start. The caller has to destroy it.
     running = contract.phase in HOLDS_GPUS
     return {"success": running, "new_contract": contract.contract_id, "instance_api_key": contract.instance_key}

@@ -55,6 +55,14 @@ class WorldOptions:
     search_limit_max: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Payment:
+    """Money that came into the account."""
+
+    at_us: int
+    micro_usd: int
+
+
 class World:
     """One marketplace with one account. Methods that act raise Refused, as the API answers it."""
 
@@ -70,6 +78,7 @@ class World:
         market_rng, host_rng, fault_rng, names_rng = (random.Random(rng.getrandbits(64)) for _ in range(4))
         self.options = options
         self.plan = FaultPlan(options.faults, fault_rng)
+        self.payments = [Payment(at_us=to_us(now_s), micro_usd=micro_usd(options.credit_usd))]
         self._drafts = Drafts(names=names_rng, plan=self.plan)
         self._agenda, self.book, self.ledger = Agenda(), OfferBook(), Ledger()
         self.machines = {each.hardware.machine_id: each for each in make_machines(options.market, market_rng, now_s=now_s)}
@@ -238,12 +247,19 @@ class World:
         contract = self._live(contract_id)
         if not contract.is_bid:
             raise errors.Refused(400, "invalid_args", "Can't change price of on-demand contract.")
-        contract.tariff = replace(contract.tariff, gpu_micro_usd_per_hour=bid_micro_usd_per_hour)
-        self.ledger.reprice(contract_id, contract.tariff, now_us)
+        self.reprice(contract_id, bid_micro_usd_per_hour, now_s)
         if bid_micro_usd_per_hour < contract.min_bid_micro_usd_per_hour:
             self._course.outbid(contract, now_us)
         elif contract.phase is Phase.STOPPED and not self.contracts.grant(contract, now_us):
             self._course.queue(contract, now_us)
+        self._course.watch_credit()
+
+    def reprice(self, contract_id: int, gpu_micro_usd_per_hour: int, now_s: float) -> None:
+        """Change what a contract's GPUs cost from now on. Raises Refused."""
+        now_us = self.advance(now_s)
+        contract = self._live(contract_id)
+        contract.tariff = replace(contract.tariff, gpu_micro_usd_per_hour=gpu_micro_usd_per_hour)
+        self.ledger.reprice(contract_id, contract.tariff, now_us)
         self._course.watch_credit()
 
     # --- acting, as the world ---
@@ -281,7 +297,7 @@ class World:
 
     def add_credit(self, usd: float, now_s: float) -> None:
         """Pay in."""
-        self.advance(now_s)
+        self.payments.append(Payment(at_us=self.advance(now_s), micro_usd=micro_usd(usd)))
         self._course.credit_micro_usd += micro_usd(usd)
         self._course.watch_credit()
 
