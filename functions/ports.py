@@ -5,6 +5,7 @@ Errors, named for what the caller does next:
     PortError
     ├── StoreUnavailable         retried within the deadline already: answer 503, or end the tick and let the next one resume
     ├── UnreadableItem           an item or a secret is missing or not what it should be: raise the alarm; a person must mend it
+    ├── BudgetSpent              the client has sent what its limit allows: let it wait, or answer 429
     ├── AssignmentRefused        the worker is full, not ready or gone: try the next one
     ├── WorkerGone               the report speaks for a worker that no longer exists: answer 410, change nothing
     ├── StaleReport              an older report than the stored one: answer 200, change nothing
@@ -35,6 +36,7 @@ from functions.core.model import (
     WaitingRequest,
     Worker,
 )
+from functions.core.rate_limit import Budgets, Price
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
 
@@ -51,6 +53,14 @@ class StoreUnavailable(PortError):
 
 class UnreadableItem(PortError):
     """A stored item or secret does not hold what it should; the message names it and the field, never a secret's content."""
+
+
+class BudgetSpent(PortError):
+    """A budget that was asked for is spent; nothing was written. `found` is how the budgets stand."""
+
+    def __init__(self, found: Budgets) -> None:
+        super().__init__(f"spent until {found}")
+        self.found = found
 
 
 class AssignmentRefused(PortError):
@@ -174,6 +184,13 @@ class RouteStore(Protocol):
         `settlement`, which is then noted, also that nobody has been assigned since `worker` was read; without one, what is
         settled is returned as `worker` has it. Raises AssignmentRefused when the condition fails. Two calls can never get the
         same reqnum.
+        """
+
+    def spend(self, label: str, asked: Price, *, now_s: float, known: Budgets) -> Budgets:
+        """Take `asked` of a client's budgets if none of them is overdrawn at `now_s`, and return how they stand then.
+
+        `known` is how the caller believes that they stand: ONE conditional write if that is about right, else two; more only while
+        others change them at the same moment. Raises BudgetSpent.
         """
 
     def request(self, endpoint: str, request_idx: int) -> WaitingRequest | None:

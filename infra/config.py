@@ -18,6 +18,7 @@ from pulumi.runtime.config import CONFIG, get_config_env, get_config_secret_keys
 from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
+from infra.api_key_settings import ApiKeySettings
 from infra.config_faults import Fault, StackFileInvalid, fault_of, key_of, refusal
 from infra.endpoint_settings import STRICT, AutogroupSettings, EndpointSettings, Name
 
@@ -47,14 +48,6 @@ def _retention(days: int) -> int:
     return days
 
 
-class ApiKeySettings(BaseModel):
-    """Whom one API key lets in."""
-
-    model_config = STRICT
-
-    endpoints: tuple[str, ...] = Field(min_length=1, description="the endpoint groups that the key may call, as a list of names")
-
-
 class StackSettings(BaseModel):
     """Everything a stack file says."""
 
@@ -67,7 +60,9 @@ class StackSettings(BaseModel):
         default="https://console.vast.ai", description="the marketplace's base address"
     )
     endpoints: dict[Name, EndpointSettings] = Field(description="the endpoint groups, as a map by name")
-    api_keys: dict[Name, ApiKeySettings] = Field(default_factory=dict, description="the API keys to make, as a map by name")
+    api_keys: dict[Name, ApiKeySettings] = Field(
+        default_factory=dict, description="the clients and their API keys, as a map by name"
+    )
     signing_keys: tuple[Name, ...] = Field(
         default=("k1",),
         min_length=1,

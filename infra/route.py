@@ -42,7 +42,12 @@ def declare_route(foundation: Foundation, *, table_arn: pulumi.Output[str], cred
                 resource=table_arn,
                 leading_keys=("FLEET#", "WAITING#", "ENDPOINT#", "DECISION#"),
             ),
-            Statement(sid="AssignLoad", actions=("dynamodb:UpdateItem",), resource=table_arn, leading_keys=("FLEET#",)),
+            Statement(
+                sid="AssignLoadAndKeepLimits",
+                actions=("dynamodb:UpdateItem",),
+                resource=table_arn,
+                leading_keys=("FLEET#", "LIMIT#"),
+            ),
             Statement(
                 sid="RecordRequests",
                 actions=("dynamodb:PutItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem"),

@@ -26,13 +26,17 @@ def shown(value: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One refusal: `status` is the HTTP status, `code` is stable across versions."""
+    """One refusal: `status` is the HTTP status, `code` is stable across versions.
+
+    `retry_after_s` travels as the header `Retry-After`, in whole seconds.
+    """
 
     status: int
     code: str
     message: str
     field: str | None = None
     remedy: str | None = None
+    retry_after_s: int | None = None
 
     def wire(self) -> dict[str, str]:
         """Return the JSON object of the answer."""

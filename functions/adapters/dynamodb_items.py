@@ -44,6 +44,11 @@ def api_key_key(key_sha256: str) -> Key:
     return _key(f"KEY#{key_sha256}", "KEY")
 
 
+def limit_key(label: str) -> Key:
+    """Key of what a client has spent of its limits."""
+    return _key(f"LIMIT#{label}", "LIMIT")
+
+
 def worker_key(endpoint: str, worker_id: str) -> Key:
     """Key of a worker's item; the id names its shard."""
     return _key(fleet_pk(endpoint, shard_of(worker_id)), f"WORKER#{worker_id}")

@@ -24,9 +24,11 @@ from functions.adapters.dynamodb_items import (
     waiting_key,
     worker_key,
 )
+from functions.adapters.dynamodb_limit import spend
 from functions.adapters.spec_codec import decode_autogroup, decode_group, decode_state
 from functions.core.lifecycle import WorkerState
 from functions.core.model import ApiKey, Assignments, Autogroup, EndpointGroup, Settlement, WaitingRequest, Worker
+from functions.core.rate_limit import Budgets, Price
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
 from functions.ports import FORGOTTEN_AT_ONCE_MAX, AssignmentRefused
@@ -124,6 +126,10 @@ class DynamoRouteStore:
             raise AssignmentRefused(worker.worker_id) from exc
         # What was not written is not returned: what is settled stands as the caller knew it.
         return read(Assignments, {**attributes_of(worker.assignments), **totals})
+
+    def spend(self, label: str, asked: Price, *, now_s: float, known: Budgets) -> Budgets:
+        """Take from the client's item, which this function alone writes."""
+        return spend(self._table, label, asked, now_s=now_s, known=known)
 
     def request(self, endpoint: str, request_idx: int) -> WaitingRequest | None:
         """Read the record as the last write left it, since a missed assignment would be routed twice."""

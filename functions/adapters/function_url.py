@@ -92,6 +92,8 @@ class HttpReply:
 def refusal(problem: Problem) -> HttpReply:
     """Return the reply that tells a problem."""
     headers = {"www-authenticate": "Bearer"} if problem.status == _UNAUTHORIZED else {}
+    if problem.retry_after_s is not None:
+        headers["retry-after"] = str(problem.retry_after_s)
     return HttpReply(status=problem.status, body=problem.wire(), outcome=problem.code, headers=headers)
 
 

@@ -205,7 +205,8 @@ class Scope(enum.StrEnum):
 class ApiKey:
     """Whom a key lets in, for what, and until when (None: no end). Only the SHA-256 of the key is stored.
 
-    `label` is the client's name in the stack file, which its keys share while one replaces another.
+    `label` is the client's name in the stack file, which its keys share while one replaces another. The limits, None for none, are
+    the client's too: see `core.rate_limit`.
     """
 
     key_sha256: str
@@ -213,6 +214,8 @@ class ApiKey:
     scopes: frozenset[Scope] = frozenset({Scope.ROUTE})
     expires_at_s: float | None = None
     label: str = ""
+    requests_per_s: float | None = None
+    load_per_s: float | None = None
 
 
 def fleet_shards(max_workers: int) -> int:

@@ -7,6 +7,7 @@ and forgotten without notice. How stale each may be:
 * a group's parameters: GROUP_TTL_S after a `pulumi up`
 * workers and waiting requests: SNAPSHOT_TTL_S (see `snapshot`)
 * when the scaler was woken last: WAKE_EVERY_S
+* what is left of a client's limit: SHARE_LIFE_S (see `core.rate_limit`); what was learned of its rate, ALLOWANCE_TTL_S
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from typing import Final, Generic, TypeVar
 
 from functions.core.model import ApiKey, EndpointGroup
 from functions.core.scaler_state import ScalerState
+from functions.route.allowance import Allowance
 from functions.route.snapshot import SNAPSHOT_TTL_S, Snapshot
 
 KEY_TTL_S: Final = 5.0
 GROUP_TTL_S: Final = 5.0
 STATE_TTL_S: Final = 5.0
 WAKE_EVERY_S: Final = 2.0
+ALLOWANCE_TTL_S: Final = 300.0
 ENTRIES_MAX: Final = 1_024
 
 _V = TypeVar("_V")
@@ -75,4 +78,5 @@ class RouteCaches:
     groups: TtlCache[Found[EndpointGroup]] = field(default_factory=lambda: TtlCache(ttl_s=GROUP_TTL_S))
     states: TtlCache[ScalerState] = field(default_factory=lambda: TtlCache(ttl_s=STATE_TTL_S))
     snapshots: TtlCache[Snapshot] = field(default_factory=lambda: TtlCache(ttl_s=SNAPSHOT_TTL_S))
+    allowances: TtlCache[Allowance] = field(default_factory=lambda: TtlCache(ttl_s=ALLOWANCE_TTL_S))
     woken: TtlCache[float] = field(default_factory=lambda: TtlCache(ttl_s=WAKE_EVERY_S))

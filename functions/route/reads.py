@@ -9,6 +9,7 @@ any key, since a client has to find its endpoint before it can send a request; w
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +18,11 @@ from typing import Any, Final, TypeVar
 from functions.adapters.function_url import HttpReply, HttpRequest, check_path, refusal
 from functions.core.model import Autogroup, EndpointGroup, Scope, Worker, fleet_shards
 from functions.core.public_ids import AmbiguousId, autogroup_id, endpoint_id, named
+from functions.core.rate_limit import told
 from functions.route.authenticate import Caller, authenticate, let_in
 from functions.route.caches import RouteCaches
 from functions.route.decision_log import RECORDS_READ_MAX, TAIL_DEFAULT, TAIL_MAX, log_of
-from functions.route.service import RoutePorts, known_group, no_such_group
+from functions.route.service import RoutePorts, known_group, no_such_group, over_limit_s
 from functions.route.vast_rows import autogroup_row, endpoint_row, worker_row
 from protocol.problem import Problem, RequestRefused, shown
 
@@ -35,6 +37,7 @@ def read(request: HttpRequest, *, ports: RoutePorts, caches: RouteCaches) -> Htt
         return _configuration(request, *configured.groups(), ports=ports, caches=caches)
     check_path(request, dict.fromkeys(_ASKED, "POST"))
     caller, body = let_in(request, Scope.READ, ports=ports, caches=caches)
+    _within_limit(caller, ports=ports, caches=caches)
     rows = _ASKED[request.path](_Reader(caller=caller, ports=ports, caches=caches), body)
     return HttpReply(status=200, body=rows, outcome="read", facts={"path": request.path})
 
@@ -45,14 +48,15 @@ def _configuration(request: HttpRequest, path: str, wanted: str | None, *, ports
         if request.method != "GET":
             raise _unchangeable()
         caller = authenticate(request.bearer() or request.query.get("api_key"), *Scope, ports=ports, caches=caches)
+        _within_limit(caller, ports=ports, caches=caches)
         reader = _Reader(caller=caller, ports=ports, caches=caches)
         kind = _CONSOLE[path]
         found = {"results": kind.rows(reader)} if wanted is None else {"result": kind.row(reader, int(wanted))}
     except RequestRefused as exc:
-        told = refusal(exc.problem)
+        refused = refusal(exc.problem)
         problem = exc.problem
         body = {**problem.wire(), "success": False, "msg": "; ".join(filter(None, (problem.message, problem.remedy)))}
-        return HttpReply(status=told.status, body=body, outcome=told.outcome, headers=told.headers)
+        return HttpReply(status=refused.status, body=body, outcome=refused.outcome, headers=refused.headers)
     return HttpReply(status=200, body={"success": True, **found}, outcome="read", facts={"path": path})
 
 
@@ -191,6 +195,16 @@ def _whole(body: Mapping[str, Any], field: str, most: int, remedy: str) -> int:
         message = f"{field} cannot be {shown(value)}"
         raise RequestRefused(Problem(status=400, code="invalid_field", message=message, field=field, remedy=remedy))
     return value
+
+
+def _within_limit(caller: Caller, *, ports: RoutePorts, caches: RouteCaches) -> None:
+    """Count a read as one request without load. Raises RequestRefused (429)."""
+    wait_s = over_limit_s(caller.key, cost=0.0, ports=ports, caches=caches)
+    if wait_s:
+        retry_after_s = math.ceil(wait_s)
+        message = f"the limit of this API key is reached ({told(caller.key)})"
+        remedy = f"ask again in {retry_after_s} s, or raise the limit in the stack file"
+        raise RequestRefused(Problem(status=429, code="rate_limited", message=message, remedy=remedy, retry_after_s=retry_after_s))
 
 
 def _unchangeable() -> RequestRefused:

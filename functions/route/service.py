@@ -8,22 +8,28 @@ A request is one of
 * *failed* (recorded with a worker, or numbered for one): its client was sent to that worker and is back. It is routed to another
   one with a new reqnum, at most ATTEMPTS_MAX times, since Vast's clients repeat for ever and without a pause.
 
+A client over its limit waits too, in the same form but without a record: it has no place in line, and tries anew when it asks
+again.
+
 A refusal by the table (`AssignmentRefused`) means that the snapshot is out of date: it is read again if it is not
 fresh, else the worker is left out until the next one; ASSIGN_TRIES_MAX bounds the trying. What is refused writes nothing.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from functions.core.model import ApiKey, Assignments, EndpointGroup, EndpointState, WaitingRequest, Worker
+from functions.core.rate_limit import is_limited, told
 from functions.core.routing import Candidate, assigned_load_max, is_forgotten, settlement
 from functions.core.scaler_state import ScalerState
 from functions.core.waiting_reason import STOPPED, explain
 from functions.ports import AssignmentRefused, Clock, RouteStore, ScaleWaker, Signer, UnreadableItem
+from functions.route.allowance import Allowance
 from functions.route.caches import Found, RouteCaches
 from functions.route.call import Assigned, RouteCall, Waiting
 from functions.route.snapshot import Snapshot, read_snapshot
@@ -70,6 +76,8 @@ def route(call: RouteCall, *, key: ApiKey, ports: RoutePorts, caches: RouteCache
     if group.endpoint_state is EndpointState.STOPPED:
         return turn.stopped(call)
     asking = turn.identify(call)
+    if wait_s := turn.over_limit_s(asking, key):
+        return turn.held_back(call, key, wait_s)
     signer = ports.signing()  # before anything is written: load that no ticket was made for would have to be written off
     given = turn.assign(asking)
     return turn.wait(asking) if given is None else turn.hand_out(asking, *given, signer=signer)
@@ -99,6 +107,15 @@ class _Turn:
         if is_forgotten(record, now_s=self.now_s):
             asked = replace(asked, arrived_at_s=self.now_s)  # it gave up its place
         return _Asking(request=asked, recorded=True)
+
+    def over_limit_s(self, asking: _Asking, key: ApiKey) -> float:
+        """Count the request against its client's limit; return for how many seconds that is spent, 0 if the request may pass.
+
+        Who waits on record has been counted; who failed is served anew, and counts anew.
+        """
+        if asking.recorded and not asking.failed:
+            return 0.0
+        return over_limit_s(key, cost=asking.request.cost, ports=self.ports, caches=self.caches)
 
     def assign(self, asking: _Asking) -> tuple[Worker, Assignments] | None:
         """Write the request's load to the worker that may take it; None if it has to wait."""
@@ -169,6 +186,12 @@ class _Turn:
         idx = call.request_idx or new_recorded_idx(self.ports.rng, now_s=self.now_s)
         return Waiting(endpoint=self.group.endpoint, request_idx=idx, status=STOPPED, waiting_ahead=0)
 
+    def held_back(self, call: RouteCall, key: ApiKey, wait_s: float) -> Waiting:
+        """Tell a client that it is over its limit. It is no demand, and has no place in line: nothing is recorded, nobody woken."""
+        idx = call.request_idx or new_recorded_idx(self.ports.rng, now_s=self.now_s)
+        reason = f"the limit of this API key is reached ({told(key)}); there is room again in {math.ceil(10 * wait_s) / 10:g} s"
+        return Waiting(endpoint=self.group.endpoint, request_idx=idx, status=reason, waiting_ahead=0)
+
     def _unrecorded(self, call: RouteCall, new: WaitingRequest) -> _Asking:
         """A number without a record: assigned at once and failed, or not (any more) a number of ours."""
         hint = hinted_worker(call.request_idx)
@@ -210,6 +233,18 @@ class _Turn:
                 return ScalerState()  # the scaler will raise the alarm; a request must not fail for want of a reason
 
         return self.caches.states.get_or_read(self.group.endpoint, read, now_s=self.now_s)
+
+
+def over_limit_s(key: ApiKey, *, cost: float, ports: RoutePorts, caches: RouteCaches) -> float:
+    """Count one request of this load against the client's limit; return in how many seconds it may try again, 0 if it may pass.
+
+    No write for a client without a limit.
+    """
+    if not is_limited(key):
+        return 0.0
+    now_s = ports.clock.now_s()
+    allowance = caches.allowances.get_or_read(key.label, Allowance, now_s=now_s)
+    return allowance.admit(key, cost=cost, now_s=now_s, store=ports.store)
 
 
 def _failed(request: WaitingRequest, failed_it: Sequence[str]) -> _Asking:

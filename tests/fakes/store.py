@@ -29,11 +29,13 @@ from functions.core.model import (
     Worker,
     shard_of,
 )
+from functions.core.rate_limit import Budgets, Price, overdrawn_s, spent
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
 from functions.ports import (
     FORGOTTEN_AT_ONCE_MAX,
     AssignmentRefused,
+    BudgetSpent,
     GroupRecords,
     Lease,
     LeaseLost,
@@ -83,6 +85,7 @@ class MemoryStore:
         self.calls: deque[str] = deque(maxlen=CALLS_KEPT)
         self._groups: dict[str, _Group] = {}
         self._keys: dict[str, ApiKey] = {}
+        self._budgets: dict[str, Budgets] = {}
 
     # What pulumi writes
 
@@ -178,6 +181,16 @@ class MemoryStore:
         workers[worker.worker_id] = replace(stored, assignments=totals)
         known = totals if settlement is not None else worker.assignments
         return replace(totals, settled_load=known.settled_load, settled_finished_load=known.settled_finished_load)
+
+    @_atomic
+    def spend(self, label: str, asked: Price, *, now_s: float, known: Budgets) -> Budgets:
+        """See RouteStore."""
+        del known
+        before = self._budgets.get(label, Budgets())
+        if overdrawn_s(before, asked, now_s=now_s):
+            raise BudgetSpent(before)
+        self._budgets[label] = spent(before, asked, now_s=now_s)
+        return self._budgets[label]
 
     @_atomic
     def request(self, endpoint: str, request_idx: int) -> WaitingRequest | None:

@@ -19,6 +19,10 @@ def with_autogroup(**changes: Any) -> dict[str, Any]:
     return with_endpoint(autogroups={"fast": autogroup(**changes)})
 
 
+def with_api_key(**changes: Any) -> dict[str, Any]:
+    return {"apiKeys": {"website": {"endpoints": ["llm"], **changes}}}
+
+
 FAST = "headgate:endpoints.llm.autogroups.fast"
 
 ONE_FAULT: list[tuple[dict[str, Any], Fault]] = [
@@ -217,6 +221,69 @@ ONE_FAULT: list[tuple[dict[str, Any], Fault]] = [
             value="'lm'",
             fault="is no endpoint group of this stack",
             remedy="Declared: llm",
+        ),
+    ),
+    (
+        with_api_key(scopes=["write"]),
+        Fault(
+            key="headgate:apiKeys.website.scopes.0",
+            value="'write'",
+            fault="must be 'route' or 'read'",
+            remedy="Pulumi.example.yaml explains every key",
+        ),
+    ),
+    (
+        with_api_key(keys=[]),
+        Fault(
+            key="headgate:apiKeys.website.keys",
+            value=None,
+            fault="is empty",
+            remedy="Name at least one, or remove the line for the default",
+        ),
+    ),
+    (
+        with_api_key(keys=["v2 v1"]),
+        Fault(
+            key="headgate:apiKeys.website.keys.0",
+            value="'v2 v1'",
+            fault="is neither a name nor 'name until time'",
+            remedy="Write 'v1', or 'v1 until 2026-12-01T12:00:00Z'",
+        ),
+    ),
+    (
+        with_api_key(keys=["v2", "v1 until tomorrow"]),
+        Fault(
+            key="headgate:apiKeys.website.keys.1",
+            value="'v1 until tomorrow'",
+            fault="ends at no moment that can be read",
+            remedy="Write the end as 2026-12-01T12:00:00Z",
+        ),
+    ),
+    (
+        with_api_key(keys=["v1 until 2026-12-01T12:00:00"]),
+        Fault(
+            key="headgate:apiKeys.website.keys.0",
+            value="'v1 until 2026-12-01T12:00:00'",
+            fault="ends at a time without its zone",
+            remedy="Write a Z behind it for UTC, or the offset, as in +02:00",
+        ),
+    ),
+    (
+        with_api_key(keys=["v1", "v1 until 2026-12-01T12:00:00Z"]),
+        Fault(
+            key="headgate:apiKeys.website.keys",
+            value=None,
+            fault="names a key twice",
+            remedy="Give every key a name of its own; one that was removed should not come back",
+        ),
+    ),
+    (
+        with_api_key(requests_per_s=0),
+        Fault(
+            key="headgate:apiKeys.website.requests_per_s",
+            value="0",
+            fault="must be greater than 0",
+            remedy="Set how many requests per second the client may send, above 0, or nothing for no limit",
         ),
     ),
     (

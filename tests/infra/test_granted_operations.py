@@ -15,6 +15,7 @@ from functions.adapters.dynamodb_scale import DynamoScaleStore
 from functions.adapters.spec_codec import spec_attribute
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Condition, EndpointGroup, Rental, WaitingRequest, Worker
+from functions.core.rate_limit import Budgets, Price
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
 from functions.ports import Lease
@@ -93,6 +94,7 @@ def use_route_store(store: Any) -> None:
     store.autogroups("llm")
     store.recent_decisions("llm", limit=1)
     store.assign(WORKER, cost=1.0, assigned_load_max=1.0, expires_at_s=1.0)
+    store.spend("website", Price(requests_s=1.0), now_s=1.0, known=Budgets())
     store.request("llm", 7)
     store.put_request("llm", WAITS, expires_at_s=1.0)
     store.put_request("llm", ROUTED, expires_at_s=1.0)

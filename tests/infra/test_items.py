@@ -6,17 +6,23 @@ import dataclasses
 import hashlib
 import json
 import typing
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic_core import PydanticUndefined
 
+from functions.adapters.dynamodb_items import read
 from functions.adapters.spec_codec import decode_autogroup, decode_group
-from functions.core.model import Autogroup, EndpointGroup, EndpointState
+from functions.core.model import ApiKey, Autogroup, EndpointGroup, EndpointState, Scope
+from infra.api_key_settings import ApiKeySettings
+from infra.api_keys import key_item
 from infra.endpoint_settings import AutogroupSettings, EndpointSettings
 from infra.group import autogroup_spec, group_spec
-from tests.infra.recording import RecordedStack
-from tests.infra.stack_files import autogroup, endpoint, parsed
+from infra.program import main
+from tests.infra.recording import RecordedStack, record
+from tests.infra.stack_files import as_file, autogroup, endpoint, parsed
 
 
 def test_a_group_reads_as_the_functions_read_it(stack: RecordedStack) -> None:
@@ -109,7 +115,7 @@ def test_an_item_has_the_key_that_the_functions_look_under(stack: RecordedStack,
     assert (item["pk"], item["sk"]) == ({"S": pk}, {"S": sk})
 
 
-def test_an_api_key_is_stored_as_its_hash_and_its_groups(stack: RecordedStack) -> None:
+def test_an_api_key_is_stored_as_its_hash_and_what_it_opens(stack: RecordedStack) -> None:
     key = stack.outputs["api_keys"][0]["all"]
     key_sha256 = hashlib.sha256(key.encode()).hexdigest()
 
@@ -117,8 +123,63 @@ def test_an_api_key_is_stored_as_its_hash_and_its_groups(stack: RecordedStack) -
         "pk": {"S": f"KEY#{key_sha256}"},
         "sk": {"S": "KEY"},
         "key_sha256": {"S": key_sha256},
+        "label": {"S": "all"},
         "endpoints": {"SS": ["hello", "llm"]},
+        "scopes": {"SS": ["route"]},
     }
+
+
+def test_everything_that_an_api_key_may_have_arrives() -> None:
+    written = {
+        "endpoints": ["llm"],
+        "scopes": ["read", "route"],
+        "keys": ["v2", "v1 until 2026-12-01T12:00:00+02:00"],
+        "requests_per_s": 0.5,
+        "load_per_s": 5_000,
+    }
+    settings = parsed(apiKeys={"website": written}).api_keys["website"]
+    current, replaced = (read(ApiKey, key_item("hg_x", "website", settings, version)) for version in settings.versions)  # type: ignore[arg-type]
+
+    assert current == ApiKey(
+        key_sha256=hashlib.sha256(b"hg_x").hexdigest(),
+        endpoints=frozenset({"llm"}),
+        scopes=frozenset(Scope),
+        label="website",
+        requests_per_s=0.5,
+        load_per_s=5_000.0,
+    )
+    assert replaced == dataclasses.replace(current, expires_at_s=1796119200.0)
+
+
+@pytest.fixture(scope="module")
+def rotating() -> RecordedStack:
+    """A stack in which one client's key is being replaced, as a person writes it."""
+    keys = yaml.safe_load("keys: [v2, v1 until 2026-12-01T12:00:00Z]")
+    configured = as_file(apiKeys={"website": {"endpoints": ["llm"], **keys}})
+    return record(lambda: main(lambda _target: Path("functions.zip")), configured)
+
+
+def test_the_key_that_replaces_another_is_the_one_given_out(rotating: RecordedStack) -> None:
+    given_out = rotating.outputs["api_keys"][0]["website"]
+
+    assert rotating.item("api-key-website.v2")["key_sha256"]["S"] == hashlib.sha256(given_out.encode()).hexdigest()
+
+
+def test_the_key_that_is_replaced_is_the_same_as_before_with_an_end(rotating: RecordedStack) -> None:
+    assert rotating.item("api-key-website")["expires_at_s"] == {"N": "1796126400.0"}
+    assert "expires_at_s" not in rotating.item("api-key-website.v2")
+
+
+def test_both_keys_of_a_client_open_the_same(rotating: RecordedStack) -> None:
+    old, new = (rotating.item(name) for name in ("api-key-website", "api-key-website.v2"))
+
+    assert all(old[name] == new[name] for name in ("label", "endpoints", "scopes"))
+
+
+def test_a_stack_files_scopes_are_the_functions() -> None:
+    [scopes] = {typing.get_args(each) for each in typing.get_args(ApiKeySettings.model_fields["scopes"].annotation)[:1]}
+
+    assert set(scopes) == {scope.value for scope in Scope}
 
 
 def test_a_stack_files_endpoint_states_are_the_functions() -> None:

@@ -36,7 +36,7 @@ def test_the_route_functions_statements(stack: RecordedStack) -> None:
     assert stack.statements("route-policy") == [
         on_table("ReadKeysGroupsAndRequests", ["GetItem"], "KEY", "ENDPOINT", "WAITING"),
         on_table("ListWorkersRequestsAndWhatPeopleRead", ["Query"], "FLEET", "WAITING", "ENDPOINT", "DECISION"),
-        on_table("AssignLoad", ["UpdateItem"], "FLEET"),
+        on_table("AssignLoadAndKeepLimits", ["UpdateItem"], "FLEET", "LIMIT"),
         on_table("RecordRequests", ["PutItem", "DeleteItem", "BatchWriteItem"], "WAITING"),
         on("ReadSigningKeys", SECRET.format("signing"), "secretsmanager:GetSecretValue"),
         on("WakeScale", SCALE, "lambda:InvokeFunction"),
