@@ -1,20 +1,25 @@
-"""`python -m sandbox.inference`: load, serve, and if asked to, fail. The port is written to standard output once it is bound."""
+"""`python -m sandbox.inference`: load, serve, and if asked to, fail. A port that was not given is written to standard output."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import sys
 import time
-from typing import Any, Final, NoReturn
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TextIO
 
-from aiohttp import web
-
+from sandbox.inference.dialects import DIALECTS
 from sandbox.inference.engine import Engine
 from sandbox.inference.journal import Journal
 from sandbox.inference.options import Options, read_options
-from sandbox.inference.server import InferenceServer
+from sandbox.inference.voice import DialectVoice, TgiVoice, Voice
+
+if TYPE_CHECKING:
+    from sandbox.inference.server import InferenceServer
+    from sandbox.inference.standin import StandIn
 
 HOST: Final = "127.0.0.1"
 LOAD_STEPS: Final = 4
@@ -24,74 +29,96 @@ class Crashed(Exception):
     """The server was asked to fail, and has."""
 
 
-async def main(options: Options, journal: Journal) -> None:
-    """Serve until told to stop. Raises Crashed."""
-    server = InferenceServer(Engine(options.speed), limits=options.limits, journal=journal, fault=options.fault)
-    runner = web.AppRunner(server.application(), access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
-    await runner.setup()
-    await web.TCPSite(runner, HOST, options.port).start()
-    print(f"listening on http://{HOST}:{runner.addresses[0][1]}", flush=True)
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    watches: set[asyncio.Task[Any]] = {asyncio.create_task(stop.wait()), asyncio.create_task(_live(server, options, journal))}
-    if options.exit_with_parent:
-        # The marketplace simulator may kill an instance's first process without a word; nothing may outlive it.
-        asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
-    try:
-        done, _ = await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
-        for watch in done:
-            watch.result()
-    finally:
-        for watch in watches:
-            watch.cancel()
-        await runner.cleanup()
+class Life:
+    """One run of the server, from its first line to its last."""
 
+    def __init__(self, options: Options, out: TextIO) -> None:
+        self._options, self._out = options, out
+        self._journal = Journal(out, now_s=time.time)
+        self._voice = self._make_voice()
+        self._listening = AsyncExitStack()
 
-async def _live(server: InferenceServer, options: Options, journal: Journal) -> NoReturn:
-    await _load(options, journal)
-    server.ready = True
-    await asyncio.sleep(min(options.crash_after_s, 1e9))
-    journal.launcher("Shard process was signaled to shutdown with signal 9 rank=0", level="ERROR")
-    journal.launcher("Shard 0 crashed", level="ERROR")
-    journal.plain("Error: ShardFailed")
-    raise Crashed
+    async def run(self) -> None:
+        """Serve until told to stop. Raises Crashed."""
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        if self._options.exit_with_parent:
+            # The marketplace simulator may kill an instance's first process without a word; nothing may outlive it.
+            asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stop.set)
+        watches: set[asyncio.Task[Any]] = {asyncio.create_task(stop.wait()), asyncio.create_task(self._live())}
+        async with self._listening:
+            try:
+                done, _ = await asyncio.wait(watches, return_when=asyncio.FIRST_COMPLETED)
+                for watch in done:
+                    watch.result()
+            finally:
+                for watch in watches:
+                    watch.cancel()
 
+    async def _live(self) -> NoReturn:
+        voice, options = self._voice, self._options
+        server = await self._listen() if voice.early else None
+        await self._load()
+        server = server or await self._listen()
+        voice.ready()
+        server.ready = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(options.crash_after_s, 1e9)):
+                await server.crashed.wait()
+        voice.died()
+        raise Crashed
 
-async def _load(options: Options, journal: Journal) -> None:
-    model = options.limits.model_id
-    journal.launcher(f"Starting check and download process for {model}")
-    journal.launcher("Files are already present on the host. Skipping download.")
-    journal.launcher(f"Successfully downloaded weights for {model}")
-    journal.launcher("Starting shard")
-    for step in range(LOAD_STEPS):
-        await asyncio.sleep(min(options.load_s, 1e9) / LOAD_STEPS)
-        journal.launcher("Waiting for shard to be ready...")
-        if step == LOAD_STEPS // 2 and options.crash_at_load != "none":
-            _crash_at_load(options, journal)
-    journal.launcher(f"Shard ready in {options.load_s:.9g}s")
-    journal.launcher("Starting Webserver")
-    journal.router("Warming up model", line=171)
-    journal.router(f"Setting max batch total tokens to {options.speed.slots * options.limits.max_total_tokens}", line=205)
-    journal.router("Connected", line=2302)
+    async def _load(self) -> None:
+        self._voice.begin()
+        for step in range(LOAD_STEPS):
+            await asyncio.sleep(min(self._options.load_s, 1e9) / LOAD_STEPS)
+            self._voice.wait()
+            if step == LOAD_STEPS // 2 and self._options.crash_at_load != "none":
+                self._voice.out_of_memory(told=self._options.crash_at_load == "out-of-memory")
+                raise Crashed
 
+    async def _listen(self) -> InferenceServer | StandIn:
+        # Imported only now: half a second of HTTP machinery that a server which fails before needs not.
+        from aiohttp import web  # noqa: PLC0415
 
-def _crash_at_load(options: Options, journal: Journal) -> NoReturn:
-    if options.crash_at_load == "out-of-memory":
-        journal.plain("torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB")
-    journal.launcher("Shard 0 failed to start", level="ERROR")
-    journal.launcher("Shutting down shards")
-    journal.plain("Error: ShardCannotStart")
-    raise Crashed
+        server = self._make_server()
+        runner = web.AppRunner(server.application(), access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
+        await runner.setup()
+        self._listening.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, HOST, self._options.port).start()
+        if not self._options.port or self._options.dialect == "tgi":
+            print(f"listening on http://{HOST}:{runner.addresses[0][1]}", flush=True)
+        return server
+
+    def _make_voice(self) -> Voice:
+        options = self._options
+        model, slots = options.limits.model_id, options.speed.slots
+        if options.dialect == "tgi":
+            batch_tokens = slots * options.limits.max_total_tokens
+            return TgiVoice(self._journal, model=model, load_s=options.load_s, batch_tokens=batch_tokens)
+        return DialectVoice(DIALECTS[options.dialect], self._out, model=model, slots=slots, port=options.port)
+
+    def _make_server(self) -> InferenceServer | StandIn:
+        from sandbox.inference.comfyui import ComfyStandIn  # noqa: PLC0415 - as in _listen
+        from sandbox.inference.server import InferenceServer  # noqa: PLC0415
+        from sandbox.inference.standin import StandIn  # noqa: PLC0415
+
+        options, engine = self._options, Engine(self._options.speed)
+        if not isinstance(self._voice, DialectVoice):
+            return InferenceServer(engine, limits=options.limits, journal=self._journal, fault=options.fault)
+        kind = ComfyStandIn if options.dialect == "comfyui" else StandIn
+        return kind(engine, dialect=DIALECTS[options.dialect], voice=self._voice, model=options.limits.model_id)
 
 
 def run() -> int:
-    """Return the exit status: 1 after a failure, as TGI's launcher."""
+    """Return the exit status: 1 after a failure, as the real ones."""
+    logging.disable()  # standard output is the log of the server that this one plays; the web framework has no line in it
     options = read_options()
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(options.log.open("a", encoding="utf-8")) if options.log else sys.stdout
         try:
-            asyncio.run(main(options, Journal(out, now_s=time.time)))
+            asyncio.run(Life(options, out).run())
         except Crashed:
             return 1
     return 0

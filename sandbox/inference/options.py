@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sandbox.inference.server import Limits, StreamFault
+from sandbox.inference.dialects import DIALECTS
+from sandbox.inference.limits import Limits, StreamFault
 from sandbox.inference.speed import Speed, gpu_factor
 
 CRASH_MODES: Final = ("none", "at-load", "out-of-memory")
@@ -20,6 +21,7 @@ CRASH_MODES: Final = ("none", "at-load", "out-of-memory")
 class Options:
     """What the server is to be. Times in seconds; `crash_after_s` counts from ready, infinite means never."""
 
+    dialect: str
     port: int
     log: Path | None
     speed: Speed
@@ -45,6 +47,7 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
         model_id=given.model_id, max_concurrent_requests=given.max_concurrent_requests, max_total_tokens=given.max_total_tokens
     )
     return Options(
+        dialect=given.dialect,
         port=given.port,
         log=given.log,
         speed=speed,
@@ -59,9 +62,10 @@ def read_options(arguments: Sequence[str] | None = None) -> Options:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m sandbox.inference", description="A small inference server that behaves like TGI."
+        prog="python -m sandbox.inference", description="A small inference server that behaves like TGI, or another."
     )
     add = parser.add_argument
+    add("--dialect", choices=("tgi", *DIALECTS), default="tgi", help="which server to speak and log like")
     add("--port", type=int, default=0, help="on 127.0.0.1; 0 takes a free one")
     add("--log", type=Path, default=None, help="file to append log lines to (default: standard output)")
     add("--model-id", default=os.environ.get("MODEL_ID", "sandbox/words"), help="[MODEL_ID]")

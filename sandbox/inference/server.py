@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 import zlib
-from collections.abc import AsyncIterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -19,34 +17,17 @@ from aiohttp import web
 
 from sandbox.inference.engine import Engine, Sequence
 from sandbox.inference.journal import Journal
+from sandbox.inference.limits import Limits, StreamFault
+from sandbox.inference.turns import progress, turn
 from sandbox.inference.words import token_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TICK_S: Final = 0.05
 BODY_BYTES_MAX: Final = 2_000_000
 BYTES_PER_TOKEN: Final = 4
 MAX_NEW_TOKENS_DEFAULT: Final = 100
 VERSION: Final = "3.3.7"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What the server accepts, in TGI's words."""
-
-    model_id: str = "sandbox/words"
-    max_concurrent_requests: int = 128
-    max_input_tokens: int = 4095
-    max_total_tokens: int = 4096
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StreamFault:
-    """Break every stream after so many tokens: tell an error inside it, or cut the connection."""
-
-    after_tokens: int
-    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +60,7 @@ class InferenceServer:
 
     def __init__(self, engine: Engine, *, limits: Limits, journal: Journal, fault: StreamFault | None = None) -> None:
         self.ready = False
+        self.crashed = asyncio.Event()  # never set: this server fails by its options
         self._engine = engine
         self._limits = limits
         self._journal = journal
@@ -119,7 +101,7 @@ class InferenceServer:
         except Refused as refusal:
             return _error(refusal)
         with self._running(prompt) as sequence:
-            async for _ in self._progress(sequence):
+            async for _ in progress(self._engine, sequence):
                 pass
             self._log(sequence, prompt)
         told: dict[str, Any] = {"generated_text": _text(prompt)}
@@ -136,7 +118,7 @@ class InferenceServer:
         await response.prepare(request)
         with self._running(prompt) as sequence:
             sent = 0
-            async for made in self._progress(sequence):
+            async for made in progress(self._engine, sequence):
                 if self._fault is not None and made >= self._fault.after_tokens:
                     return await _break(request, response, self._fault)
                 await response.write(b"".join(_event(prompt, index) for index in range(sent, made)))
@@ -145,29 +127,13 @@ class InferenceServer:
         await response.write_eof()
         return response
 
-    async def _progress(self, sequence: Sequence) -> AsyncIterator[int]:
-        """Yield the number of tokens made whenever it has grown, the last time when all are."""
-        seen = 0
-        while True:
-            left_s = self._engine.left_s(sequence)
-            await asyncio.sleep(TICK_S if left_s is None else min(left_s, TICK_S))
-            self._engine.advance(_now_s())
-            made = self._engine.tokens(sequence)
-            if made > seen:
-                seen = made
-                yield made
-            if sequence.ended_s is not None:
-                return
-
     @contextmanager
     def _running(self, prompt: Prompt) -> Iterator[Sequence]:
-        sequence = self._engine.submit(prompt_tokens=prompt.prompt_tokens, new_tokens=prompt.new_tokens, now_s=_now_s())
         self._open += 1
         try:
-            yield sequence
+            with turn(self._engine, prompt_tokens=prompt.prompt_tokens, new_tokens=prompt.new_tokens) as sequence:
+                yield sequence
         finally:
-            # Without effect on one that has ended; a client that went away frees its slot here.
-            self._engine.cancel(sequence, now_s=_now_s())
             self._open -= 1
 
     async def _read(self, request: web.Request) -> Prompt:
@@ -254,7 +220,3 @@ def _headers(sequence: Sequence, prompt: Prompt) -> dict[str, str]:
 
 def _error(refused: Refused) -> web.Response:
     return web.json_response({"error": refused.message, "error_type": refused.kind}, status=refused.status)
-
-
-def _now_s() -> float:
-    return time.monotonic()

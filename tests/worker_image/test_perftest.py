@@ -17,7 +17,8 @@ from pyworker.perftest import Measurement, PerfTest, PerfTestFailed
 from pyworker.upstream import Upstream
 from sandbox.inference.engine import Engine
 from sandbox.inference.journal import Journal
-from sandbox.inference.server import InferenceServer, Limits, StreamFault
+from sandbox.inference.limits import Limits, StreamFault
+from sandbox.inference.server import InferenceServer
 from sandbox.inference.speed import Speed
 from tests.worker_image.process import free_port
 from tests.worker_image.waiting import until_async

@@ -16,7 +16,8 @@ from pyworker.backends.tgi.logwatch import LOG_RULES
 from pyworker.logwatch import LineKind
 from sandbox.inference.engine import Engine
 from sandbox.inference.journal import Journal, rust_duration
-from sandbox.inference.server import InferenceServer, Limits, StreamFault
+from sandbox.inference.limits import Limits, StreamFault
+from sandbox.inference.server import InferenceServer
 from sandbox.inference.speed import Speed
 from tests.worker_image.waiting import until_async
 
