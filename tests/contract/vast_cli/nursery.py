@@ -49,9 +49,8 @@ def main() -> None:
 
 
 def _commands(entry: Any) -> list[str]:
-    """Return the names of all commands, without those that only spell another differently."""
-    choices = entry.parser.subparsers().choices
-    return sorted({getattr(parser, "command_name", name) for name, parser in choices.items()})
+    """Return the names of all commands, other spellings included."""
+    return sorted(entry.parser.subparsers().choices)
 
 
 def _run(entry: Any, argv: list[str]) -> dict[str, object]:

@@ -50,7 +50,7 @@ class Official:
         return Ran(argv, answer["status"], answer["out"], answer["err"])
 
     def commands(self) -> frozenset[str]:
-        """Return the names of every command that the CLI has."""
+        """Return the names of every command that the CLI has, other spellings included."""
         return frozenset(self._ask({"commands": True})["commands"])
 
     def _ask(self, asked: dict[str, object]) -> Any:

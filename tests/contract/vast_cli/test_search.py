@@ -120,6 +120,10 @@ def test_the_new_search_finds_the_same(shop: Market) -> None:
     ]
 
 
+def test_the_other_spelling_of_the_search_finds_the_same(shop: Market) -> None:
+    assert len(shop.raw("search instances", "-n", "--limit", 3)) == 3
+
+
 def test_an_unknown_column_is_refused_in_words(shop: Market) -> None:
     told = shop.refused("search offers", "no_such_column=1")
 
