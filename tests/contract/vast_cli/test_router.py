@@ -61,7 +61,7 @@ def test_logs_are_the_decisions(front: Market) -> None:
 
 def test_what_the_stack_file_says_is_not_changed_here(front: Market) -> None:
     for command in (("create endpoint", "--endpoint_name", "b"), ("update endpoint", CHAT), ("delete endpoint", CHAT)):
-        told = _run(front, *command).err  # type: ignore[arg-type]
+        told = _run(front, *command).err
         assert told.startswith("Failed with error 405: groups are what the stack file says"), command
 
 
