@@ -105,12 +105,17 @@ class Machine:
     term_ends_s: float
     free: list[int]
     link: Link = Link.ONLINE
+    first_price_micro_usd_per_hour: int = 0
     outage: int = 0
     moves: int = 0
     images: set[str] = field(default_factory=set)
     contracts: set[int] = field(default_factory=set)
     waiting: list[int] = field(default_factory=list)
     unheard: list[HostSays] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Remember what the host began with: its prices wander around it."""
+        self.first_price_micro_usd_per_hour = self.first_price_micro_usd_per_hour or self.price_micro_usd_per_hour
 
     def offered_sizes(self) -> list[int]:
         """Return how many GPUs its offers have: the unit, doubled while it fits, and all that is free in whole units."""

@@ -11,7 +11,7 @@ import random
 from bisect import bisect_right
 from typing import NamedTuple
 
-_AT = (0.0, 0.05, 0.25, 0.50, 0.75, 0.95, 1.0)
+AT = (0.0, 0.05, 0.25, 0.50, 0.75, 0.95, 1.0)
 
 
 class Quantiles(NamedTuple):
@@ -27,9 +27,9 @@ class Quantiles(NamedTuple):
 
     def at(self, share: float) -> float:
         """Return the value below which `share` (0 to 1) of all draws lie."""
-        index = min(bisect_right(_AT, share), len(_AT) - 1)
+        index = min(bisect_right(AT, share), len(AT) - 1)
         low, high = self[index - 1], self[index]
-        weight = (share - _AT[index - 1]) / (_AT[index] - _AT[index - 1])
+        weight = (share - AT[index - 1]) / (AT[index] - AT[index - 1])
         if low > 0:
             return float(low * (high / low) ** weight)
         return low + (high - low) * weight

@@ -6,6 +6,7 @@ drawn from its own generator, so that a market looks the same whatever the accou
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from sandbox.marketplace.market import MarketOptions, new_term_ends_s
 from sandbox.marketplace.offers import OfferBook
 
 _HOUR_S: Final = 3_600.0
-# Quartiles of real price changes are -11 % and +5 % (67,031 offers of 2026).
-_REPRICE_LEAST: Final = 0.85
-_REPRICE_MOST: Final = 1.10
+# Real price changes have quartiles of -11 % and +5 % (67,031 offers of 2026): a normal step of the logarithm, and a pull back to
+# where the price began, without which a market would be worth nothing after a year.
+_STEP_MEAN: Final = -0.03
+_STEP_SIGMA: Final = 0.12
+_PULL: Final = 0.15
 RAISE_FACTOR: Final = 1.25
 _PRICE_MICRO_USD_PER_HOUR_MIN: Final = 1_000
 
@@ -41,10 +44,9 @@ class Rivals:
         """Begin as if the market had been open for long: some machines are taken, and events are due."""
         busy_hours = self.options.rivals_per_machine_hour * self.options.rival_hours
         for machine in self.machines.values():
-            if self.rng.random() < busy_hours / (1 + busy_hours):
+            self.book.relist(machine)
+            while machine.free and self.rng.random() < busy_hours / (1 + busy_hours):
                 self._take_some(machine, now_us)
-            else:
-                self.book.relist(machine)
             self._expect_arrival(machine, now_us)
             self._expect_reprice(machine, now_us)
             self.agenda.put(to_us(machine.term_ends_s), HostRenews(machine.hardware.machine_id))
@@ -62,15 +64,14 @@ class Rivals:
 
     def reprice(self, machine: Machine, now_us: int) -> None:
         """The host changes its price; its offers get new ask ids."""
-        factor = self.rng.uniform(_REPRICE_LEAST, _REPRICE_MOST)
-        machine.price_micro_usd_per_hour = max(_PRICE_MICRO_USD_PER_HOUR_MIN, round(machine.price_micro_usd_per_hour * factor))
-        self.book.relist(machine)
+        away = math.log(machine.price_micro_usd_per_hour / machine.first_price_micro_usd_per_hour)
+        step = self.rng.gauss(_STEP_MEAN, _STEP_SIGMA) - _PULL * (away + _STEP_MEAN / _PULL)
+        self._scale_price(machine, math.exp(step))
         self._expect_reprice(machine, now_us)
 
     def raise_price(self, machine: Machine) -> None:
         """The host wants more from now on."""
-        machine.price_micro_usd_per_hour = round(machine.price_micro_usd_per_hour * RAISE_FACTOR)
-        self.book.relist(machine)
+        self._scale_price(machine, RAISE_FACTOR)
 
     def renew(self, machine: Machine, now_us: int) -> None:
         """The host promises its machine for another term; its offers get new ask ids."""
@@ -84,6 +85,13 @@ class Rivals:
         self.book.relist(machine)
         stay_s = self.rng.expovariate(1.0) * self.options.rival_hours * _HOUR_S
         self.agenda.put(now_us + to_us(stay_s), RivalLeaves(machine.hardware.machine_id, gpu_ids))
+
+    def _scale_price(self, machine: Machine, factor: float) -> None:
+        """Change the price and the lowest bid alike."""
+        price, bid = machine.price_micro_usd_per_hour * factor, machine.bid_micro_usd_per_hour * factor
+        machine.price_micro_usd_per_hour = max(_PRICE_MICRO_USD_PER_HOUR_MIN, round(price))
+        machine.bid_micro_usd_per_hour = max(_PRICE_MICRO_USD_PER_HOUR_MIN, round(bid))
+        self.book.relist(machine)
 
     def _take_some(self, machine: Machine, now_us: int) -> None:
         sizes = machine.offered_sizes()

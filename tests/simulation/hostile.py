@@ -318,10 +318,10 @@ def random_group(rng: random.Random) -> EndpointGroup:
 
 def _autogroups() -> tuple[Autogroup, ...]:
     small = Autogroup(
-        name="small", search_params="num_gpus=1 verified=any dph_total<0.7 inet_down>=300", image="worker", disk_gb=20.0
+        name="small", search_params="num_gpus=1 verified=any dph_total<0.7 inet_down>=300 dlperf>=12", image="worker", disk_gb=20.0
     )
     large = Autogroup(
-        name="large", search_params="num_gpus<=2 verified=any gpu_ram>=20 inet_down>=300", image="worker", disk_gb=20.0
+        name="large", search_params="num_gpus<=2 verified=any gpu_ram>=20 inet_down>=300 dlperf>=12", image="worker", disk_gb=20.0
     )
     return (replace(small, boot_timeout_s=600.0), replace(large, boot_timeout_s=600.0))
 

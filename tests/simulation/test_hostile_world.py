@@ -24,7 +24,7 @@ TORMENT_S: Final = 900.0
 RECOVERY_S: Final = 1_800.0
 REST_S: Final = 900.0
 SERVED_OF_LATE_S: Final = 600.0
-# Requests of 225 load on average: the slowest machine of the market carries that alone.
+# Requests of 225 load on average: the slowest machine that the autogroups ask for carries that alone.
 CALM_PER_S: Final = 0.02
 
 

@@ -69,7 +69,7 @@ async def test_it_ends_with_whoever_started_it(tmp_path: Path) -> None:
 
 
 def test_the_environment_of_an_instance_sets_the_speed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"SIM_TOKENS_PER_S": "400", "SIM_SLOTS": "4", "SIM_DLPERF": "76.74", "SIM_PERFORMANCE": "0.5"}.items():
+    for name, value in {"SIM_TOKENS_PER_S": "400", "SIM_SLOTS": "4", "SIM_DLPERF": "90.36", "SIM_PERFORMANCE": "0.5"}.items():
         monkeypatch.setenv(name, value)
     speed = read_options([]).speed
 

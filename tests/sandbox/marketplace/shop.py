@@ -23,8 +23,15 @@ CREATE: Json = {
     "cancel_unavail": True,
 }
 # Nobody else rents and no host changes its price, so that what a test sees is what it did.
-QUIET = MarketOptions(machines=40, rivals_per_machine_hour=0.0, reprices_per_machine_hour=0.0)
-CHEAPEST_SINGLE: Json = {"num_gpus": {"eq": "1"}, "disk_space": {"gte": "20"}, "order": [["dph_total", "asc"]], "limit": 500}
+QUIET = MarketOptions(machines=90, rivals_per_machine_hour=0.0, reprices_per_machine_hour=0.0)
+# A machine that is promised for longer than any test waits.
+CHEAPEST_SINGLE: Json = {
+    "num_gpus": {"eq": "1"},
+    "disk_space": {"gte": "20"},
+    "duration": {"gt": str(8 * 86_400)},
+    "order": [["dph_total", "asc"]],
+    "limit": 500,
+}
 
 
 class Shop:

@@ -90,7 +90,7 @@ def test_credit_goes_down_as_money_is_spent() -> None:
 
 
 def test_without_credit_everything_stops_and_nothing_is_destroyed() -> None:
-    shop = Shop(WorldOptions(market=QUIET, credit_usd=0.2))
+    shop = Shop(WorldOptions(market=QUIET, credit_usd=0.5))
     contract_id = shop.rent_running()
     shop.wait(7 * 86_400)
 
@@ -101,7 +101,7 @@ def test_without_credit_everything_stops_and_nothing_is_destroyed() -> None:
 
 
 def test_without_credit_nothing_starts() -> None:
-    shop = Shop(WorldOptions(market=QUIET, credit_usd=0.2))
+    shop = Shop(WorldOptions(market=QUIET, credit_usd=0.5))
     contract_id = shop.rent_running()
     shop.wait(7 * 86_400)
     ask_id = shop.offers()[0]["id"]
@@ -114,7 +114,7 @@ def test_without_credit_nothing_starts() -> None:
 
 
 def test_after_a_payment_it_starts_again() -> None:
-    shop = Shop(WorldOptions(market=QUIET, credit_usd=0.2))
+    shop = Shop(WorldOptions(market=QUIET, credit_usd=0.5))
     contract_id = shop.rent_running()
     shop.wait(7 * 86_400)
     shop.post("/_sim/credit", {"usd": 50})

@@ -331,6 +331,7 @@ def test_daemon_logs_tell_the_hosts_side_without_a_key(shop: Shop) -> None:
 
 def test_the_contract_ends_when_its_hosts_promise_does(shop: Shop) -> None:
     contract_id = shop.rent_running()
+    shop.post("/_sim/credit", {"usd": 10_000})
     ends_s = shop.row(contract_id)["end_date"]
 
     shop.wait(ends_s - shop.now_s + 60)
@@ -372,11 +373,11 @@ def test_a_raised_bid_starts_it(shop: Shop) -> None:
 
 
 def test_an_outbid_contract_pauses_and_resumes(shop: Shop) -> None:
-    contract_id = shop.rent_running({"price": 30.0})
+    contract_id = shop.rent_running({"price": 3.0})
     shop.post(f"/_sim/instances/{contract_id}/fate", {"fate": "outbid"})
     shop.wait(30)
     paused = shop.row(contract_id)
-    shop.wait(2 * 3_600)
+    shop.wait(2 * 3_600 + 60)
 
     assert _states(paused) == ("exited", "stopped", "stopped", "stopped")
     assert shop.row(contract_id)["actual_status"] == "running"

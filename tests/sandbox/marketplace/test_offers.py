@@ -160,7 +160,7 @@ def test_an_offer_is_consumed_by_one_accept() -> None:
 
 
 def test_rivals_take_offers_between_a_search_and_its_accept() -> None:
-    shop = Shop(WorldOptions(market=MarketOptions(machines=40, rivals_per_machine_hour=5.0)))
+    shop = Shop(WorldOptions(market=MarketOptions(machines=40, rivals_per_machine_hour=2.0, rival_hours=0.3)))
     before = {row["id"] for row in shop.offers(EVERYTHING)}
 
     shop.wait(3_600)

@@ -1,0 +1,1 @@
+"""Measurements: how fast it is, and what it costs, beside what a user would pick instead."""
