@@ -70,7 +70,7 @@ CPU_CORES: Final = {
     4: Quantiles(2, 8, 32, 48, 64, 128, 256),
     8: Quantiles(2, 2, 40, 64, 128, 256, 512),
 }
-# Ports come in round numbers with nothing between 1,000 and 16,000: two 95 % are lowered (from 16,382), since what is between is rare.
+# Ports come in round numbers, few of them between 1,000 and 16,000; so two 95 % are lowered from 16,382.
 PORTS: Final = {
     1: Quantiles(0, 18, 98, 98, 199, 998, 16383),
     2: Quantiles(0, 18, 98, 198, 458, 1500, 24597),
