@@ -67,8 +67,8 @@ class Market:
         self.act(lambda: self.server.skip(seconds))
 
     def offer(self, *query: str) -> int:
-        """Return the cheapest offer with one GPU and room on its disk."""
-        wanted = " ".join(["num_gpus=1", "disk_space>=40", "verified=any", *query])
+        """Return the cheapest offer with one GPU, room on its disk and months to go."""
+        wanted = " ".join(["num_gpus=1", "disk_space>=40", "duration>40", "verified=any", *query])
         offers = self.raw("search offers", wanted, "-o", "dph_total", "--limit", 1)
         return int(offers[0]["id"])
 

@@ -331,7 +331,7 @@ def test_daemon_logs_tell_the_hosts_side_without_a_key(shop: Shop) -> None:
 
 def test_the_contract_ends_when_its_hosts_promise_does(shop: Shop) -> None:
     contract_id = shop.rent_running()
-    shop.post("/_sim/credit", {"usd": 10_000})
+    shop.post("/_sim/credit", {"usd": 1_000_000_000})
     ends_s = shop.row(contract_id)["end_date"]
 
     shop.wait(ends_s - shop.now_s + 60)
