@@ -9,6 +9,7 @@ Errors, named for what the caller does next:
     ├── AssignmentRefused        the worker is full, not ready or gone: try the next one
     ├── WorkerGone               the report speaks for a worker that no longer exists: answer 410, change nothing
     ├── StaleReport              an older report than the stored one: answer 200, change nothing
+    ├── VaultChanged             someone else has changed the signing keys: read them again, decide again
     ├── LeaseLost                another scaler has taken over: stop at once, write nothing more
     ├── OfferGone                rented by someone else meanwhile: take the next offer
     ├── InstanceGone             no such instance: a release is done
@@ -23,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from functions.core.key_rotation import SigningKeys
 from functions.core.model import (
     ApiKey,
     Assignments,
@@ -79,6 +81,10 @@ class StaleReport(PortError):
         self.stored = stored
 
 
+class VaultChanged(PortError):
+    """The signing keys are no longer as they were read; nothing was written."""
+
+
 class LeaseLost(PortError):
     """Another scaler holds the group's lease; nothing was written."""
 
@@ -122,7 +128,7 @@ class Clock(Protocol):
 
 
 class Signer(Protocol):
-    """The route function's key."""
+    """The route function's keys."""
 
     @property
     def key_id(self) -> str:
@@ -130,6 +136,63 @@ class Signer(Protocol):
 
     def sign(self, message: bytes) -> bytes:
         """Return the raw Ed25519 signature (64 bytes) of `message`."""
+
+    def sign_rsa(self, message: bytes) -> bytes:
+        """Return the raw RSA signature (PKCS#1 v1.5 over SHA-256, 256 bytes) of `message`, for Vast's own workers.
+
+        What it takes is loaded by the first call, so that a stack without such workers never pays for it. Raises UnreadableItem
+        when there is no such key.
+        """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublicKeys:
+    """What `/pubkey/` serves: the Ed25519 keys as JSON objects, and the RSA key of Vast's own workers in PEM ("": none)."""
+
+    keys: tuple[Mapping[str, str], ...]
+    rsa: str = ""
+
+
+class PublicKeySource(Protocol):
+    """Where route and report find the public keys."""
+
+    def public_keys(self) -> PublicKeys:
+        """Return what was published last. One read. Raises StoreUnavailable and, if nothing was published, UnreadableItem."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldKeys:
+    """The signing keys as they were read. `version` tells that very content apart; "" if there was none."""
+
+    keys: SigningKeys
+    version: str
+
+
+class KeyVault(Protocol):
+    """Where the signing keys are kept. Every method raises StoreUnavailable."""
+
+    def load(self) -> HeldKeys:
+        """Return the keys as they are; none before the first save. Raises UnreadableItem."""
+
+    def save(self, keys: SigningKeys, *, over: HeldKeys) -> None:
+        """Replace the keys that were read as `over`. Raises VaultChanged if they are not the ones that are held any more."""
+
+
+class PublicKeyBoard(Protocol):
+    """Where public halves are shown to whoever asks. Raises StoreUnavailable."""
+
+    def publish(self, keys: SigningKeys) -> None:
+        """Show the public halves of all these keys and no others, unless those of a later revision are shown already."""
+
+
+class KeyMaker(Protocol):
+    """Where new keys come from: unpredictable, never the same twice."""
+
+    def seed(self) -> bytes:
+        """Return the seed of an Ed25519 key, 32 bytes."""
+
+    def rsa(self) -> str:
+        """Return an RSA key of 2048 bits in PEM (PKCS#8, unencrypted)."""
 
 
 class ScaleWaker(Protocol):
@@ -139,7 +202,7 @@ class ScaleWaker(Protocol):
         """Ask for a tick of `endpoint`, asynchronously; a failure is swallowed, since the schedule comes anyway."""
 
 
-class RouteStore(Protocol):
+class RouteStore(PublicKeySource, Protocol):
     """The table as the router uses it. Every method raises StoreUnavailable; reads may lag by some milliseconds."""
 
     def api_key(self, key_sha256: str) -> ApiKey | None:
@@ -203,7 +266,7 @@ class RouteStore(Protocol):
         """Delete these records unless they are assigned, at most FORGOTTEN_AT_ONCE_MAX; unknown ones are no error. One call."""
 
 
-class ReportStore(Protocol):
+class ReportStore(PublicKeySource, Protocol):
     """The table as the report function uses it. Every method raises StoreUnavailable."""
 
     def put_condition(self, endpoint: str, worker_id: str, condition: Condition) -> Worker:

@@ -15,7 +15,7 @@ from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pulumi.runtime.config import CONFIG, get_config_env, get_config_secret_keys_env, is_config_secret
-from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
 from infra.api_key_settings import ApiKeySettings
@@ -24,7 +24,6 @@ from infra.endpoint_settings import STRICT, AutogroupSettings, EndpointSettings,
 
 NAMESPACE: Final = "headgate:"
 STACK_LENGTH_MAX: Final = 40  # `headgate-<stack>-report` is a role's name of at most 64
-SIGNING_KEYS_MAX: Final = 2  # the one that signs and, during a rotation, the one before or after it
 RETENTION_DAYS: Final = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653)
 
 _TEXT_KEYS: Final = frozenset({"marketplaceApiKey", "marketplaceUrl", "alarmEmail", "packageTarget", "logLevel"})
@@ -63,11 +62,8 @@ class StackSettings(BaseModel):
     api_keys: dict[Name, ApiKeySettings] = Field(
         default_factory=dict, description="the clients and their API keys, as a map by name"
     )
-    signing_keys: tuple[Name, ...] = Field(
-        default=("k1",),
-        min_length=1,
-        max_length=SIGNING_KEYS_MAX,
-        description="the ids of the ticket keys; the first signs, both are accepted",
+    signing_key_rotation_days: int = Field(
+        default=30, ge=0, le=365, description="after how many days a ticket key is replaced by itself, 1 to 365, or 0 for never"
     )
     tick_interval_s: int = Field(default=5, ge=1, le=30, description="the seconds between two looks at a busy group, 1 to 30")
     rent_confirm_s: int = Field(
@@ -83,13 +79,6 @@ class StackSettings(BaseModel):
     protect_table: bool = Field(default=True, description="true to refuse a destroy of the table, false to allow it")
     package_target: Literal["lambda", "local"] = Field(default="lambda", description="lambda, or local for the sandbox")
     tags: dict[str, str] = Field(default_factory=dict, max_length=40, description="further tags of every resource, text to text")
-
-    @field_validator("signing_keys")
-    @classmethod
-    def _distinct(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
-        if len(set(keys)) != len(keys):
-            raise refusal("names a key twice", "Give every key an id of its own")
-        return keys
 
 
 def read_stack_file(stack: str) -> StackSettings:

@@ -27,6 +27,7 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
     "max_price": "Use 'max_hourly_cost_usd' for the group, or dph_total<=… in 'search_params' for one machine",
     "template_id": "Use 'template_hash'",
     "disk": "Use 'disk_gb'",
+    "signingKeys": "The rotate function makes and names the keys: remove it",
 }
 
 

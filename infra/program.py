@@ -1,6 +1,7 @@
 """What a stack is made of, in the order in which its parts need each other.
 
     table, credentials, dead letters
+      └─ rotate function ─ first keys
       └─ report function ─ report URL
            └─ scale function                    groups' items
                 └─ route function                 │
@@ -32,6 +33,7 @@ from infra.function import Foundation, Function
 from infra.group import EndpointGroup
 from infra.release import declare_release
 from infra.report import declare_report
+from infra.rotate import declare_first_keys, declare_rotate
 from infra.route import declare_route
 from infra.scale import ScaleNeeds, declare_scale
 from infra.schedule import Schedules
@@ -79,13 +81,17 @@ def _everything(stack: str, settings: StackSettings) -> pulumi.ResourceOptions:
 
 def _compose(foundation: Foundation, stores: _Stores) -> None:
     table, credentials, opts = stores.table, stores.credentials, foundation.opts
+    rotate = declare_rotate(foundation, table=table, credentials=credentials, dead_letters=stores.dead_letters)
+    first_keys = declare_first_keys(rotate, table=table, credentials=credentials, opts=opts)
     report = declare_report(foundation, table_arn=table.arn, credentials=credentials)
-    report_url = PublicUrl("report", report, depends_on=(), opts=opts)
+    report_url = PublicUrl("report", report, depends_on=[first_keys], opts=opts)
     needs = ScaleNeeds(table_arn=table.arn, credentials=credentials, report_url=report_url.url, dead_letters=stores.dead_letters)
     scale = declare_scale(foundation, needs)
-    releases = _groups(foundation, stores, scale)
+    schedules = Schedules(foundation.prefix, scale=scale, rotate=rotate, dead_letters=stores.dead_letters, opts=opts)
+    schedules.rotate_keys(depends_on=first_keys)
+    releases = _groups(foundation, stores, scale, schedules)
     route = declare_route(foundation, table_arn=table.arn, credentials=credentials, scale=scale)
-    route_url = PublicUrl("route", route, depends_on=releases, opts=opts)
+    route_url = PublicUrl("route", route, depends_on=[first_keys, *releases], opts=opts)
     _observe(foundation, stores, {"route": route, "report": report, "scale": scale})
     keys = ApiKeys(foundation.settings.api_keys, table=table, opts=opts)
     pulumi.export("route_url", route_url.url)
@@ -95,10 +101,9 @@ def _compose(foundation: Foundation, stores: _Stores) -> None:
     pulumi.export("endpoints", sorted(foundation.settings.endpoints))
 
 
-def _groups(foundation: Foundation, stores: _Stores, scale: Function) -> list[aws.lambda_.Invocation]:
+def _groups(foundation: Foundation, stores: _Stores, scale: Function, schedules: Schedules) -> list[aws.lambda_.Invocation]:
     """Declare each endpoint group's items, release and schedule; return the releases."""
     opts = foundation.opts
-    schedules = Schedules(foundation.prefix, scale=scale, dead_letters=stores.dead_letters, opts=opts)
     releases = []
     for endpoint, settings in foundation.settings.endpoints.items():
         group = EndpointGroup(endpoint, settings, table=stores.table, opts=opts)

@@ -21,12 +21,10 @@ def declare_report(foundation: Foundation, *, table_arn: pulumi.Output[str], cre
         description="Takes what workers report",
         memory_mb=MEMORY_MB,
         timeout_s=TIMEOUT_S,
-        environment={
-            "HEADGATE_WORKER_TOKEN_SECRET_ARN": credentials.worker_token_arn,
-            "HEADGATE_PUBLIC_KEYS": credentials.public_keys,
-        },
+        environment={"HEADGATE_WORKER_TOKEN_SECRET_ARN": credentials.worker_token_arn},
         statements=(
             Statement(sid="RecordReports", actions=("dynamodb:UpdateItem",), resource=table_arn, leading_keys=("FLEET#",)),
+            Statement(sid="ReadPublicKeys", actions=("dynamodb:GetItem",), resource=table_arn, leading_keys=("PUBLIC-KEYS#",)),
             Statement(sid="ForgetRequests", actions=("dynamodb:DeleteItem",), resource=table_arn, leading_keys=("WAITING#",)),
             Statement(sid="ReadTokenSecret", actions=("secretsmanager:GetSecretValue",), resource=credentials.worker_token_arn),
         ),

@@ -26,7 +26,6 @@ def declare_route(foundation: Foundation, *, table_arn: pulumi.Output[str], cred
         timeout_s=TIMEOUT_S,
         environment={
             "HEADGATE_SIGNING_SECRET_ARN": credentials.signing_arn,
-            "HEADGATE_PUBLIC_KEYS": credentials.public_keys,
             "HEADGATE_SCALE_FUNCTION": scale.name,
         },
         statements=(
@@ -34,7 +33,7 @@ def declare_route(foundation: Foundation, *, table_arn: pulumi.Output[str], cred
                 sid="ReadKeysGroupsAndRequests",
                 actions=("dynamodb:GetItem",),
                 resource=table_arn,
-                leading_keys=("KEY#", "ENDPOINT#", "WAITING#"),
+                leading_keys=("KEY#", "ENDPOINT#", "WAITING#", "PUBLIC-KEYS#"),
             ),
             Statement(
                 sid="ListWorkersRequestsAndWhatPeopleRead",

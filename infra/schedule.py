@@ -1,8 +1,9 @@
-"""The clock of the scaler: one schedule an endpoint group, every minute, with that group's name."""
+"""The clocks: one schedule an endpoint group, every minute, with that group's name; one for the signing keys, every hour."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Final
 
 import pulumi
@@ -13,27 +14,33 @@ from infra.function import Function
 from infra.permissions import Statement, policy_document, trust
 
 EVERY: Final = "rate(1 minute)"  # the scheduler's shortest
+ROTATE_EVERY: Final = "rate(1 hour)"
+ROTATE_NAME: Final = "keys.rotate"  # no endpoint group's name has a dot
 EVENT_AGE_MAX_S: Final = 60  # then the next event is there, which is worth as much
 EVENT_RETRIES: Final = 2
 
 
 class Schedules(pulumi.ComponentResource):
-    """The stack's schedules, and the role by which they may invoke the scale function and nothing else."""
+    """The stack's schedules, and the role by which they may invoke the scale and the rotate function and nothing else."""
 
-    def __init__(self, prefix: str, *, scale: Function, dead_letters: DeadLetters, opts: pulumi.ResourceOptions) -> None:
+    def __init__(
+        self, prefix: str, *, scale: Function, rotate: Function, dead_letters: DeadLetters, opts: pulumi.ResourceOptions
+    ) -> None:
         super().__init__("headgate:index:Schedules", "schedules", opts=opts)
         self._scale = scale
+        self._rotate = rotate
         self._dead_letters = dead_letters
         self._group = aws.scheduler.ScheduleGroup("schedules", name=prefix, opts=pulumi.ResourceOptions(parent=self))
         self._role = aws.iam.Role(
             "schedules-role",
             name=f"{prefix}-schedule",
-            description="What the schedules invoke the scale function as",
+            description="What the schedules invoke the scale and the rotate function as",
             assume_role_policy=self._group.arn.apply(_trust_of_group),
             opts=pulumi.ResourceOptions(parent=self),
         )
         statements = (
             Statement(sid="InvokeScale", actions=("lambda:InvokeFunction",), resource=scale.arn),
+            Statement(sid="InvokeRotate", actions=("lambda:InvokeFunction",), resource=rotate.arn),
             Statement(sid="KeepUndelivered", actions=("sqs:SendMessage",), resource=dead_letters.arn),
         )
         self._policy = aws.iam.RolePolicy(
@@ -47,22 +54,36 @@ class Schedules(pulumi.ComponentResource):
 
     def tick(self, endpoint: str, *, depends_on: pulumi.Resource) -> aws.scheduler.Schedule:
         """Have the endpoint group looked at every minute, from after `depends_on` exists until before it is gone."""
+        target = self._target(self._scale, {"endpoint": endpoint})
+        return self._schedule(endpoint, EVERY, target, depends_on=depends_on)
+
+    def rotate_keys(self, *, depends_on: pulumi.Resource) -> aws.scheduler.Schedule:
+        """Have the signing keys looked after every hour."""
+        target = self._target(self._rotate, {"command": "advance"})
+        return self._schedule(ROTATE_NAME, ROTATE_EVERY, target, depends_on=depends_on)
+
+    def _schedule(
+        self, name: str, every: str, target: aws.scheduler.ScheduleTargetArgs, *, depends_on: pulumi.Resource
+    ) -> aws.scheduler.Schedule:
         return aws.scheduler.Schedule(
-            f"schedule-{endpoint}",
-            name=endpoint,
+            f"schedule-{name}",
+            name=name,
             group_name=self._group.name,
-            schedule_expression=EVERY,
+            schedule_expression=every,
             flexible_time_window=aws.scheduler.ScheduleFlexibleTimeWindowArgs(mode="OFF"),
-            target=aws.scheduler.ScheduleTargetArgs(
-                arn=self._scale.arn,
-                role_arn=self._role.arn,
-                input=json.dumps({"endpoint": endpoint}),
-                dead_letter_config=aws.scheduler.ScheduleTargetDeadLetterConfigArgs(arn=self._dead_letters.arn),
-                retry_policy=aws.scheduler.ScheduleTargetRetryPolicyArgs(
-                    maximum_event_age_in_seconds=EVENT_AGE_MAX_S, maximum_retry_attempts=EVENT_RETRIES
-                ),
-            ),
+            target=target,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[depends_on, self._policy]),
+        )
+
+    def _target(self, function: Function, event: Mapping[str, str]) -> aws.scheduler.ScheduleTargetArgs:
+        return aws.scheduler.ScheduleTargetArgs(
+            arn=function.arn,
+            role_arn=self._role.arn,
+            input=json.dumps(event),
+            dead_letter_config=aws.scheduler.ScheduleTargetDeadLetterConfigArgs(arn=self._dead_letters.arn),
+            retry_policy=aws.scheduler.ScheduleTargetRetryPolicyArgs(
+                maximum_event_age_in_seconds=EVENT_AGE_MAX_S, maximum_retry_attempts=EVENT_RETRIES
+            ),
         )
 
 

@@ -77,9 +77,9 @@ class DynamoTable:
             query["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
         raise AssertionError(f"{pk} holds more than {PAGES_MAX} pages")
 
-    def put(self, item: Item) -> None:
-        """Write a whole item, whatever was there."""
-        self._call("PutItem", Item=item)
+    def put(self, item: Item, **condition: Any) -> None:
+        """Write a whole item, whatever was there; with a condition, only if it holds."""
+        self._call("PutItem", Item=item, **condition)
 
     def update(self, key: Key, *, returned: str = "NONE", **update: Any) -> Item:
         """Change one item in one write, returning the attributes that `returned` asks for."""

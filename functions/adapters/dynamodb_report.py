@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from functions.adapters.dynamodb import ConditionFailed, DynamoTable
 from functions.adapters.dynamodb_items import attribute, attributes_of, field_names, read_worker, routed_key, worker_key
+from functions.adapters.public_key_item import read_public_keys
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Condition, Worker
-from functions.ports import StaleReport, WorkerGone
+from functions.ports import PublicKeys, StaleReport, WorkerGone
 
 _CONDITION_FIELDS: Final = field_names(Condition)
 # Every name behind a placeholder: `error`, `phase`, `url` and others may be reserved words of DynamoDB.
@@ -24,6 +25,10 @@ class DynamoReportStore:
 
     def __init__(self, table: DynamoTable) -> None:
         self._table = table
+
+    def public_keys(self) -> PublicKeys:
+        """Read the item that shows them."""
+        return read_public_keys(self._table)
 
     def put_condition(self, endpoint: str, worker_id: str, condition: Condition) -> Worker:
         """Replace the worker's condition if this one is newer: the one write of a report."""

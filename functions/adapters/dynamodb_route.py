@@ -25,13 +25,14 @@ from functions.adapters.dynamodb_items import (
     worker_key,
 )
 from functions.adapters.dynamodb_limit import spend
+from functions.adapters.public_key_item import read_public_keys
 from functions.adapters.spec_codec import decode_autogroup, decode_group, decode_state
 from functions.core.lifecycle import WorkerState
 from functions.core.model import ApiKey, Assignments, Autogroup, EndpointGroup, Settlement, WaitingRequest, Worker
 from functions.core.rate_limit import Budgets, Price
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
-from functions.ports import FORGOTTEN_AT_ONCE_MAX, AssignmentRefused
+from functions.ports import FORGOTTEN_AT_ONCE_MAX, AssignmentRefused, PublicKeys
 from protocol.report import Phase
 
 _ASSIGN: Final = "ADD assigned_load :cost, reqnum :one SET ticket_expires_at_s = :expires_at_s"
@@ -53,6 +54,10 @@ class DynamoRouteStore:
         """Read the key's item."""
         item = self._table.get(api_key_key(key_sha256))
         return None if item is None else read(ApiKey, item)
+
+    def public_keys(self) -> PublicKeys:
+        """Read the item that shows them."""
+        return read_public_keys(self._table)
 
     def group(self, endpoint: str) -> EndpointGroup | None:
         """Read and decode the group's spec."""

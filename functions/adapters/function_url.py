@@ -71,7 +71,7 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpReply:
-    """One reply: a JSON object, or the list that some of Vast's clients demand.
+    """One reply: a JSON object, the list that some of Vast's clients demand, or a text that is sent as it is.
 
     `outcome` (a short code) and `facts` are for the log and the metrics; they are not sent.
     """
@@ -85,7 +85,7 @@ class HttpReply:
     def result(self, **added: str) -> dict[str, Any]:
         """Return what the function answers, with these keys added to the body if it is an object."""
         body = {**self.body, **added} if isinstance(self.body, Mapping) else self.body
-        text = json.dumps(body, separators=(",", ":"), allow_nan=False)
+        text = body if isinstance(body, str) else json.dumps(body, separators=(",", ":"), allow_nan=False)
         return {"statusCode": self.status, "headers": {**JSON_HEADERS, **self.headers}, "body": text}
 
 

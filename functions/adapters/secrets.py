@@ -5,7 +5,8 @@ one, the caller fails. Messages name the secret and what is wrong with its shape
 
 The shapes, JSON text each:
 
-* signing (read by `nacl_signer`): `{"keys": [{"key_id": "k1", "seed": "<base64, 32 bytes>"}], "active": "k1"}`
+* signing (written by `key_vault`, read by `nacl_signer`): `{"keys": [{"key_id": "k1795392000", "seed": "<base64, 32 bytes>",
+  "published_at_s": …, "retired_at_s": …}], "active": "k1795392000", "rsa": "<PEM>", "revision": …}`
 * worker token: `{"secret": "<base64, 32 bytes>"}`
 * marketplace: `{"api_key": "…", "secret_env": {"<group>/<autogroup>": {"HF_TOKEN": "…"}}}`
 """

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from functions.core.lifecycle import WorkerState
-from protocol.report import Phase
+from protocol.report import REPORT_VERSION, Phase
 
 
 class EndpointState(enum.StrEnum):
@@ -143,6 +143,7 @@ class Condition:
     error: str = ""
     perf_flags: tuple[str, ...] = ()
     cert_sha256: str = ""
+    version: str = REPORT_VERSION
     queue_depth: int | None = None
     cache_use: float | None = None
 

@@ -5,25 +5,27 @@ A token in the `Authorization` header is checked before the body is looked at; o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from typing import Any, Final
 
 from functions.adapters.function_url import STORE_UNAVAILABLE, HttpReply, HttpRequest, check_path, refusal
-from functions.ports import StoreUnavailable
+from functions.adapters.public_key_reply import PATH as PUBLIC_KEY_PATH
+from functions.adapters.public_key_reply import public_key_reply
+from functions.ports import PublicKeys, StoreUnavailable
 from functions.report.service import ReportPorts, authenticate, take_completions, take_report
 from protocol.problem import RequestRefused
 from protocol.report import REPORT_BYTES_MAX
 from protocol.worker_token import WorkerIdentity
 
-PATHS: Final = {"/worker_status/": "POST", "/delete_requests/": "POST", "/pubkey/": "GET"}
+PATHS: Final = {"/worker_status/": "POST", "/delete_requests/": "POST", PUBLIC_KEY_PATH: "GET"}
 
 
-def answer(request: HttpRequest, *, ports: ReportPorts, public_keys: Sequence[Mapping[str, str]]) -> HttpReply:
+def answer(request: HttpRequest, *, ports: ReportPorts, public_keys: Callable[[], PublicKeys]) -> HttpReply:
     """Return the reply to any request. Raises nothing but bugs."""
     try:
         check_path(request, PATHS)
-        if request.path == "/pubkey/":
-            return HttpReply(status=200, body={"keys": list(public_keys)}, outcome="public_keys")
+        if request.path == PUBLIC_KEY_PATH:
+            return public_key_reply(request, public_keys())
         return _take(request, ports=ports)
     except RequestRefused as exc:
         return refusal(exc.problem)

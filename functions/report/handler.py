@@ -15,8 +15,9 @@ from functions.adapters.aws_api import Aws, Deadline, dynamodb, secrets_manager
 from functions.adapters.clock import SystemClock
 from functions.adapters.dynamodb import DynamoTable
 from functions.adapters.dynamodb_report import DynamoReportStore
-from functions.adapters.environment import public_keys, required
+from functions.adapters.environment import required
 from functions.adapters.function_url import INTERNAL_ERROR, HttpReply, HttpRequest, refusal
+from functions.adapters.public_key_item import CachedPublicKeys
 from functions.adapters.secrets import CachedSecret, SecretReader, worker_token_secret
 from functions.report.answer import answer
 from functions.report.service import ReportPorts
@@ -37,7 +38,7 @@ _PORTS = ReportPorts(
     clock=_CLOCK,
     stack=required(os.environ, "HEADGATE_STACK"),
 )
-_PUBLIC_KEYS = public_keys(os.environ)
+_PUBLIC_KEYS = CachedPublicKeys(_PORTS.store, clock=_CLOCK)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

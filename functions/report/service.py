@@ -22,7 +22,7 @@ URL_SCHEMES: Final = ("http://", "https://")
 LEAVING: Final = frozenset({WorkerState.DRAINING, WorkerState.STOPPING, WorkerState.STOPPED, WorkerState.DESTROYING})
 
 _T = TypeVar("_T")
-_TAKEN_OVER: Final = frozenset(field.name for field in fields(Condition)) - {"reported_at_s"}
+_TAKEN_OVER: Final = frozenset(field.name for field in fields(Condition)) & {field.name for field in fields(WorkerReport)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from functions.adapters.function_url import STORE_UNAVAILABLE, HttpReply, HttpRequest, check_path, refusal
+from functions.adapters.public_key_reply import PATH as PUBLIC_KEY_PATH
+from functions.adapters.public_key_reply import public_key_reply
 from functions.core.model import Scope
-from functions.ports import StoreUnavailable
+from functions.ports import PublicKeys, StoreUnavailable
 from functions.route.authenticate import let_in
 from functions.route.caches import RouteCaches
 from functions.route.call import Assigned, RouteCall, Waiting
 from functions.route.service import RoutePorts, route
 from protocol.problem import RequestRefused
 
-PATHS: Final = {"/route/": "POST", "/pubkey/": "GET"}
+PATHS: Final = {"/route/": "POST", PUBLIC_KEY_PATH: "GET"}
 # What people and SDKs read begins so; `reads` knows the paths.
 READ_PREFIXES: Final = ("/get_", "/api/")
 
 
-def answer(request: HttpRequest, *, ports: RoutePorts, caches: RouteCaches, public_keys: Sequence[Mapping[str, str]]) -> HttpReply:
+def answer(request: HttpRequest, *, ports: RoutePorts, caches: RouteCaches, public_keys: Callable[[], PublicKeys]) -> HttpReply:
     """Return the reply to any request. Raises nothing but bugs."""
     try:
         if request.path.startswith(READ_PREFIXES):
             return _read(request, ports=ports, caches=caches)
         check_path(request, PATHS)
-        if request.path == "/pubkey/":
-            return HttpReply(status=200, body={"keys": list(public_keys)}, outcome="public_keys")
+        if request.path == PUBLIC_KEY_PATH:
+            return public_key_reply(request, public_keys())
         return _route(request, ports=ports, caches=caches)
     except RequestRefused as exc:
         return refusal(exc.problem)

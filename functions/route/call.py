@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
+from functions.ports import Signer
 from protocol.problem import Problem, RequestRefused, shown
 from protocol.ticket import COST_MAX, COST_MIN, INTEGER_MAX, Ticket
+from protocol.vast_signature import is_vast, vast_message, vast_reply
 
 BODY_BYTES_MAX: Final = 8_192
 COST_DEFAULT: Final = 1.0
@@ -34,14 +37,24 @@ class RouteCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assigned:
-    """The request may go to a worker: its ticket, signed."""
+    """The request may go to a worker: its ticket, signed, and the answer that carries it in the form that the worker reads."""
 
     ticket: Ticket
-    signature: bytes
+    reply: Mapping[str, Any] = field(repr=False)
+
+    @classmethod
+    def signed(cls, ticket: Ticket, *, version: str, signer: Signer) -> Self:
+        """Sign a ticket for a worker of this version. Raises UnreadableItem."""
+        signature = signer.sign(ticket.signed_bytes())
+        if not is_vast(version):
+            return cls(ticket=ticket, reply=ticket.wire(signature))
+        reply = vast_reply(ticket, signature)
+        theirs = base64.b64encode(signer.sign_rsa(vast_message(version, reply))).decode()
+        return cls(ticket=ticket, reply={**reply, "signature": theirs})
 
     def wire(self) -> dict[str, Any]:
         """Return the JSON object of the answer."""
-        return self.ticket.wire(self.signature)
+        return dict(self.reply)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,10 @@ from functions.adapters.aws_api import Aws, Deadline, dynamodb, secrets_manager
 from functions.adapters.clock import SystemClock
 from functions.adapters.dynamodb import DynamoTable
 from functions.adapters.dynamodb_route import DynamoRouteStore
-from functions.adapters.environment import public_keys, required
+from functions.adapters.environment import required
 from functions.adapters.function_url import INTERNAL_ERROR, HttpReply, HttpRequest, refusal
 from functions.adapters.nacl_signer import signing_key
+from functions.adapters.public_key_item import CachedPublicKeys
 from functions.adapters.scale_waker import LambdaScaleWaker
 from functions.adapters.secrets import CachedSecret, SecretReader
 from functions.route.answer import answer
@@ -41,7 +42,7 @@ _PORTS = RoutePorts(
     clock=_CLOCK,
     rng=random.SystemRandom(),
 )
-_PUBLIC_KEYS = public_keys(os.environ)
+_PUBLIC_KEYS = CachedPublicKeys(_PORTS.store, clock=_CLOCK)
 _CACHES = RouteCaches()
 
 

@@ -160,7 +160,7 @@ class _Turn:
             key_id=signer.key_id,
             cert_sha256=worker.condition.cert_sha256,
         )
-        return Assigned(ticket=ticket, signature=signer.sign(ticket.signed_bytes()))
+        return Assigned.signed(ticket, version=worker.condition.version, signer=signer)
 
     def wait(self, asking: _Asking) -> Waiting:
         """Record the request, or that it asked again, wake the scaler, and say why it waits."""

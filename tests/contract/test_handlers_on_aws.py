@@ -14,7 +14,11 @@ from typing import Any
 import pytest
 from nacl.signing import SigningKey
 
+from functions.adapters.botocore_api import BotocoreApi
+from functions.adapters.dynamodb import DynamoTable
+from functions.adapters.public_key_item import public_keys_item
 from functions.core.model import ApiKey
+from functions.ports import PublicKeys
 from protocol.ticket import parse_ticket
 from sandbox.aws.emulator import Emulator
 from tests.contract.function_process import REQUEST_ID, FunctionProcess
@@ -55,6 +59,7 @@ def deployed(emulator: Emulator) -> Iterator[Deployed]:
     stores.pulumi.put_group(a_group(endpoint=EMPTY))
     stores.pulumi.put_key(ApiKey(key_sha256=hashlib.sha256(API_KEY.encode()).hexdigest(), endpoints=frozenset({ENDPOINT, EMPTY})))
     stores.hold(replace(a_worker(1), condition=a_condition(reported_at_s=time.time())))
+    _show(DynamoTable(BotocoreApi(emulator.client("dynamodb")), table))
     keys = [{"key_id": "k1", "seed": base64.b64encode(SEED).decode()}]
     environment = {
         "AWS_ENDPOINT_URL": emulator.endpoint_url,
@@ -65,7 +70,6 @@ def deployed(emulator: Emulator) -> Iterator[Deployed]:
         "HEADGATE_TABLE": table,
         "HEADGATE_SIGNING_SECRET_ARN": _secret(emulator, f"{table}/signing", {"keys": keys, "active": "k1"}),
         "HEADGATE_WORKER_TOKEN_SECRET_ARN": _secret(emulator, f"{table}/token", {"secret": base64.b64encode(SECRET).decode()}),
-        "HEADGATE_PUBLIC_KEYS": json.dumps([{"key_id": "k1", "algorithm": "Ed25519", "public_key": _public_key()}]),
         "HEADGATE_SCALE_FUNCTION": "no-such-function",
         "POWERTOOLS_SERVICE_NAME": "headgate",
         "POWERTOOLS_METRICS_NAMESPACE": "Headgate",
@@ -89,7 +93,7 @@ def a_message(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_ticket_verifies_with_the_key_that_is_served(deployed: Deployed) -> None:
-    served = deployed.route.invoke(an_event("/pubkey/", method="GET"))["body"]["keys"][0]
+    served = deployed.route.invoke(an_event("/pubkey/", method="GET", accept="application/json"))["body"]["keys"][0]
     ticket, signature = parse_ticket(deployed.route.invoke(a_call())["body"])
 
     assert (served["key_id"], served["public_key"]) == (ticket.key_id, _public_key())
@@ -184,6 +188,11 @@ def test_no_log_line_holds_a_secret(deployed: Deployed) -> None:
 def _secret(emulator: Emulator, name: str, value: dict[str, Any]) -> str:
     arn: str = emulator.client("secretsmanager").create_secret(Name=name, SecretString=json.dumps(value))["ARN"]
     return arn
+
+
+def _show(table: DynamoTable) -> None:
+    shown = PublicKeys(keys=({"key_id": "k1", "algorithm": "Ed25519", "public_key": _public_key()},))
+    table.put(public_keys_item(shown, revision=1))
 
 
 def _public_key() -> str:

@@ -39,7 +39,9 @@ from functions.ports import (
     GroupRecords,
     Lease,
     LeaseLost,
+    PublicKeys,
     StaleReport,
+    UnreadableItem,
     WorkerGone,
 )
 from protocol.report import Phase
@@ -86,6 +88,7 @@ class MemoryStore:
         self._groups: dict[str, _Group] = {}
         self._keys: dict[str, ApiKey] = {}
         self._budgets: dict[str, Budgets] = {}
+        self._public_keys: PublicKeys | None = None
 
     # What pulumi writes
 
@@ -114,6 +117,21 @@ class MemoryStore:
     def decisions(self, endpoint: str) -> list[DecisionRecord]:
         """Return the decision records, oldest first."""
         return list(self._of(endpoint).decisions)
+
+    # What rotate writes
+
+    def show(self, keys: PublicKeys) -> None:
+        """Show these public keys."""
+        self._public_keys = keys
+
+    # RouteStore and ReportStore
+
+    @_atomic
+    def public_keys(self) -> PublicKeys:
+        """See PublicKeySource."""
+        if self._public_keys is None:
+            raise UnreadableItem("PUBLIC-KEYS: no key has been published")
+        return self._public_keys
 
     # RouteStore
 

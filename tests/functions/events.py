@@ -13,6 +13,7 @@ def an_event(
     *,
     method: str = "POST",
     bearer: str | None = None,
+    accept: str | None = None,
     query: dict[str, str] | None = None,
     as_base64: bool = False,
 ) -> dict[str, Any]:
@@ -32,6 +33,8 @@ def an_event(
     }
     if bearer is not None:
         event["headers"]["authorization"] = f"Bearer {bearer}"
+    if accept is not None:
+        event["headers"]["accept"] = accept
     if query is not None:
         event["queryStringParameters"] = query
     if body is not None:

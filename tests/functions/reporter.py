@@ -6,6 +6,7 @@ from typing import Any
 
 from functions.adapters.function_url import HttpReply, HttpRequest
 from functions.core.lifecycle import WorkerState
+from functions.ports import PublicKeys
 from functions.report.answer import answer
 from functions.report.service import ReportPorts
 from protocol.report import Phase, WorkerReport
@@ -18,7 +19,8 @@ from tests.functions.events import an_event
 SECRET = b"s" * 32
 STACK = "test"
 WORKER = worker_id(1)
-PUBLIC_KEYS = [{"key_id": "k1", "algorithm": "Ed25519", "public_key": "AAAA"}]
+PEM = "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"
+PUBLIC_KEYS = PublicKeys(keys=({"key_id": "k1", "algorithm": "Ed25519", "public_key": "AAAA"},), rsa=PEM)
 
 
 def token(worker: str = WORKER, *, endpoint: str = "chat", stack: str = STACK, secret: bytes = SECRET) -> str:
@@ -75,7 +77,7 @@ class Reporter:
 
     def send(self, event: dict[str, Any]) -> HttpReply:
         """Send an event."""
-        return answer(HttpRequest.of_event(event), ports=self.ports, public_keys=PUBLIC_KEYS)
+        return answer(HttpRequest.of_event(event), ports=self.ports, public_keys=lambda: PUBLIC_KEYS)
 
     def post(self, path: str, body: Any = None, **event: Any) -> HttpReply:
         """Send a body with the worker's token."""

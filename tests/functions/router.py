@@ -9,6 +9,7 @@ from typing import Any
 
 from nacl.signing import SigningKey
 
+from functions.adapters.key_maker import LocalKeyMaker
 from functions.adapters.nacl_signer import NaclSigner
 from functions.core.model import ApiKey, EndpointGroup, Scope, Worker
 from functions.ports import RouteStore
@@ -23,6 +24,7 @@ from tests.fakes.waker import RecordingWaker
 
 SEED = bytes(range(32))
 VERIFY_KEY = SigningKey(SEED).verify_key
+RSA = LocalKeyMaker().rsa()
 API_KEY = "hg-a-key-of-a-test"
 READ_KEY = "hg-a-key-that-may-read"
 EXPIRED_KEY = "hg-a-key-of-last-year"
@@ -60,7 +62,7 @@ class Router:
         store: RouteStore = self.store
         ports = RoutePorts(
             store=store,
-            signing=lambda: NaclSigner(key_id="k1", seed=SEED),
+            signing=lambda: NaclSigner(key_id="k1", seed=SEED, rsa=RSA),
             waker=self.waker,
             clock=self.clock,
             rng=self.rng,

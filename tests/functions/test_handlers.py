@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ ENVIRONMENT = {
     "HEADGATE_TABLE": "headgate",
     "HEADGATE_SIGNING_SECRET_ARN": "arn:signing",
     "HEADGATE_WORKER_TOKEN_SECRET_ARN": "arn:token",
-    "HEADGATE_PUBLIC_KEYS": json.dumps([{"key_id": "k1", "algorithm": "Ed25519", "public_key": "A" * 43 + "="}]),
+    "HEADGATE_ROTATION_DAYS": "30",
     "HEADGATE_SCALE_FUNCTION": "scale",
     "POWERTOOLS_SERVICE_NAME": "headgate-route",
     "POWERTOOLS_METRICS_NAMESPACE": "Headgate",
@@ -47,6 +46,8 @@ HEAVY = {
     "functions.adapters.dynamodb_scale": HANDLERS,
     "functions.report": ("functions.route.handler",),
     "functions.route": ("functions.report.handler",),
+    "functions.rotate": HANDLERS,
+    "functions.adapters.rsa_signer": HANDLERS,
     "nacl": ("functions.report.handler",),
 }
 
@@ -81,12 +82,13 @@ def test_nothing_heavy_is_imported(imported: dict[str, set[str]], module: str, h
     [
         ("functions.route.handler", "HEADGATE_TABLE"),
         ("functions.route.handler", "HEADGATE_SIGNING_SECRET_ARN"),
-        ("functions.route.handler", "HEADGATE_PUBLIC_KEYS"),
         ("functions.route.handler", "HEADGATE_SCALE_FUNCTION"),
         ("functions.report.handler", "HEADGATE_TABLE"),
         ("functions.report.handler", "HEADGATE_STACK"),
         ("functions.report.handler", "HEADGATE_WORKER_TOKEN_SECRET_ARN"),
-        ("functions.report.handler", "HEADGATE_PUBLIC_KEYS"),
+        ("functions.rotate.handler", "HEADGATE_TABLE"),
+        ("functions.rotate.handler", "HEADGATE_SIGNING_SECRET_ARN"),
+        ("functions.rotate.handler", "HEADGATE_ROTATION_DAYS"),
     ],
 )
 def test_a_missing_variable_stops_the_function_by_its_name(handler: str, variable: str) -> None:

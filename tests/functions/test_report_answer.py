@@ -15,7 +15,7 @@ from protocol.report import REPORT_BYTES_MAX, Phase
 from tests.core.builders import NOW_S, a_request, worker_id
 from tests.fakes.store import MemoryStore
 from tests.functions.events import an_event
-from tests.functions.reporter import PUBLIC_KEYS, WORKER, Reporter, a_report_body, token
+from tests.functions.reporter import PEM, PUBLIC_KEYS, WORKER, Reporter, a_report_body, token
 
 
 @pytest.fixture
@@ -270,8 +270,12 @@ def test_a_table_that_does_not_answer_is_told_as_503(reporter: Reporter) -> None
     assert reporter.post("/worker_status/", a_report_body()).status == 503
 
 
-def test_the_public_keys_are_served_to_everyone(reporter: Reporter) -> None:
-    assert reporter.send(an_event("/pubkey/", method="GET")).body == {"keys": PUBLIC_KEYS}
+def test_our_workers_are_served_every_key_by_its_id(reporter: Reporter) -> None:
+    assert reporter.send(an_event("/pubkey/", method="GET", accept="application/json")).body == {"keys": list(PUBLIC_KEYS.keys)}
+
+
+def test_other_workers_are_served_the_rsa_key_as_text(reporter: Reporter) -> None:
+    assert reporter.send(an_event("/pubkey/", method="GET", accept="*/*")).result()["body"] == PEM
 
 
 def test_the_facts_for_the_log_hold_neither_token_nor_url(reporter: Reporter) -> None:

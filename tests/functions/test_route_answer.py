@@ -8,14 +8,14 @@ import pytest
 
 from functions.adapters.function_url import HttpReply, HttpRequest
 from functions.core.model import EndpointGroup
-from functions.ports import StoreUnavailable
+from functions.ports import StoreUnavailable, UnreadableItem
 from functions.route.answer import answer
 from protocol.ticket import parse_ticket
 from tests.fakes.store import MemoryStore
 from tests.functions.events import an_event
+from tests.functions.reporter import PEM, PUBLIC_KEYS
 from tests.functions.router import API_KEY, EXPIRED_KEY, READ_KEY, VERIFY_KEY, Router, ready
 
-PUBLIC_KEYS = [{"key_id": "k1", "algorithm": "Ed25519", "public_key": "AAAA"}]
 READS_ONLY = {"api_key", "group", "workers", "waiting", "request", "scaler_state"}
 
 
@@ -30,7 +30,7 @@ def router() -> Router:
 
 def send(router: Router, event: dict[str, Any]) -> HttpReply:
     """Send an event."""
-    return answer(HttpRequest.of_event(event), ports=router.ports(), caches=router.caches, public_keys=PUBLIC_KEYS)
+    return answer(HttpRequest.of_event(event), ports=router.ports(), caches=router.caches, public_keys=lambda: PUBLIC_KEYS)
 
 
 def post(router: Router, body: Any, **event: Any) -> HttpReply:
@@ -82,10 +82,22 @@ def test_a_waiting_answer_is_a_success_without_a_url(router: Router) -> None:
 
 
 @pytest.mark.parametrize("path", ["/pubkey/", "/pubkey"])
-def test_the_public_keys_are_served_to_everyone(router: Router, path: str) -> None:
-    reply = send(router, an_event(path, method="GET"))
+def test_who_asks_for_json_is_served_every_key_by_its_id(router: Router, path: str) -> None:
+    reply = send(router, an_event(path, method="GET", accept="application/json"))
 
-    assert (reply.status, reply.body) == (200, {"keys": PUBLIC_KEYS})
+    assert (reply.status, reply.body) == (200, {"keys": list(PUBLIC_KEYS.keys)})
+
+
+@pytest.mark.parametrize("accept", [None, "*/*", "text/html"])
+def test_who_does_not_is_served_the_rsa_key_as_text(router: Router, accept: str | None) -> None:
+    result = send(router, an_event("/pubkey/", method="GET", accept=accept)).result(__request_id="id")
+
+    assert (result["body"], result["headers"]["content-type"]) == (PEM, "application/x-pem-file")
+
+
+def test_before_any_key_was_published_asking_for_one_is_a_fault_of_ours(router: Router) -> None:
+    with pytest.raises(UnreadableItem, match="no key has been published"):
+        router.store.public_keys()
 
 
 # What is refused, and what that costs

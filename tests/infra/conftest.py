@@ -15,7 +15,7 @@ CODE = Path("functions.zip")
 
 @pytest.fixture(scope="session")
 def stack() -> RecordedStack:
-    """The stack `test`: group `llm` with a secret environment, group `hello`, two API keys, a ticket key in rotation."""
+    """The stack `test`: group `llm` with a secret environment, group `hello`, two API keys."""
     fast = autogroup(backend="tgi", env={"MODEL_ID": "m"}, secret_env={"HF_TOKEN": "hf_secret_of_the_group"})
     configured = as_file(
         endpoints={
@@ -23,7 +23,6 @@ def stack() -> RecordedStack:
             "hello": endpoint(),
         },
         apiKeys={"website": {"endpoints": ["llm"]}, "all": {"endpoints": ["llm", "hello"]}},
-        signingKeys=["k1", "k2"],
         alarmEmail="ops@example.org",
         tags={"team": "inference"},
     )

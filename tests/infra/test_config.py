@@ -305,8 +305,13 @@ ONE_FAULT: list[tuple[dict[str, Any], Fault]] = [
         ),
     ),
     (
-        {"signingKeys": ["k1", "k1"]},
-        Fault(key="headgate:signingKeys", value=None, fault="names a key twice", remedy="Give every key an id of its own"),
+        {"signingKeys": ["k1"]},
+        Fault(
+            key="headgate:signingKeys",
+            value=None,
+            fault="is not a key that Headgate knows",
+            remedy="The rotate function makes and names the keys: remove it",
+        ),
     ),
     (
         {"logRetenionDays": 30},

@@ -46,7 +46,8 @@ def test_nobody_asks_for_workers_any_more_when_a_group_is_released(stack: Record
 
 
 def test_every_endpoint_group_is_released(stack: RecordedStack) -> None:
-    inputs = [json.loads(each.inputs["input"]) for each in stack.of("lambda/invocation:Invocation")]
+    releases = [each.inputs for each in stack.of("lambda/invocation:Invocation") if each.inputs.get("lifecycleScope") == "CRUD"]
+    inputs = [json.loads(each["input"]) for each in releases]
 
     assert sorted(each["endpoint"] for each in inputs) == ["hello", "llm"]
 
@@ -79,3 +80,20 @@ def test_a_schedule_does_not_fire_before_its_role_may_invoke(stack: RecordedStac
     schedule = stack.one("scheduler/schedule:Schedule", "schedule-llm")
 
     assert stack.goes_before(schedule, stack.one("iam/rolePolicy:RolePolicy", "schedules-policy"))
+
+
+def test_the_signing_keys_are_looked_after_every_hour(stack: RecordedStack) -> None:
+    schedule = stack.one("scheduler/schedule:Schedule", "schedule-keys.rotate").inputs
+
+    assert (schedule["scheduleExpression"], schedule["target"]["arn"], schedule["target"]["input"]) == (
+        "rate(1 hour)",
+        "arn:aws:lambda:eu-west-1:123456789012:function:headgate-test-rotate",
+        '{"command": "advance"}',
+    )
+
+
+@pytest.mark.parametrize("needing", ["lambda/functionUrl:FunctionUrl route-url", "lambda/functionUrl:FunctionUrl report-url"])
+def test_nobody_can_ask_for_a_ticket_or_a_key_before_there_are_keys(stack: RecordedStack, needing: str) -> None:
+    first_keys = stack.one("lambda/invocation:Invocation", "first-keys")
+
+    assert stack.goes_before(of(stack, needing), first_keys)

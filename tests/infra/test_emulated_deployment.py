@@ -72,7 +72,7 @@ class Observed:
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     code = tmp_path_factory.mktemp("code") / "functions.zip"
     with zipfile.ZipFile(code, "w") as archive:
-        for part in ("route", "report", "scale"):
+        for part in ("route", "report", "scale", "rotate"):
             archive.writestr(f"functions/{part}/handler.py", PROBE)
     events: list[ResourceEvent] = []
     with Emulator(EmulatorSettings(region=REGION, enforce_iam=True)) as emulator:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import json
 
 import pytest
-from nacl.signing import SigningKey
 
 from tests.infra.recording import RecordedStack
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:headgate/test/{}-AbCdEf"
-PARTS = ("route", "report", "scale")
+PARTS = ("route", "report", "scale", "rotate")
 
 
 def shared(part: str) -> dict[str, str]:
@@ -30,16 +27,10 @@ def seed(name: str) -> bytes:
     return hashlib.sha256(name.encode()).digest()
 
 
-def public_key(key_id: str) -> dict[str, str]:
-    raw = bytes(SigningKey(seed(f"signing-{key_id}")).verify_key)
-    return {"key_id": key_id, "algorithm": "Ed25519", "public_key": base64.b64encode(raw).decode()}
-
-
 def test_the_route_functions_environment(stack: RecordedStack) -> None:
     assert stack.environment("route-function") == {
         **shared("route"),
         "HEADGATE_SIGNING_SECRET_ARN": SECRET.format("signing"),
-        "HEADGATE_PUBLIC_KEYS": json.dumps([public_key("k1"), public_key("k2")]),
         "HEADGATE_SCALE_FUNCTION": "headgate-test-scale",
     }
 
@@ -48,7 +39,6 @@ def test_the_report_functions_environment(stack: RecordedStack) -> None:
     assert stack.environment("report-function") == {
         **shared("report"),
         "HEADGATE_WORKER_TOKEN_SECRET_ARN": SECRET.format("worker-token"),
-        "HEADGATE_PUBLIC_KEYS": json.dumps([public_key("k1"), public_key("k2")]),
     }
 
 
@@ -64,7 +54,17 @@ def test_the_scale_functions_environment(stack: RecordedStack) -> None:
     }
 
 
-@pytest.mark.parametrize(("part", "memory_mb", "timeout_s"), [("route", 512, 10), ("report", 256, 10), ("scale", 1024, 300)])
+def test_the_rotate_functions_environment(stack: RecordedStack) -> None:
+    assert stack.environment("rotate-function") == {
+        **shared("rotate"),
+        "HEADGATE_SIGNING_SECRET_ARN": SECRET.format("signing"),
+        "HEADGATE_ROTATION_DAYS": "30",
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "memory_mb", "timeout_s"), [("route", 512, 10), ("report", 256, 10), ("scale", 1024, 300), ("rotate", 512, 60)]
+)
 def test_a_function_is_arm64_and_has_its_own_memory_and_timeout(
     stack: RecordedStack, part: str, memory_mb: int, timeout_s: int
 ) -> None:
@@ -105,24 +105,25 @@ def test_a_function_comes_after_its_log_group_and_its_permissions(stack: Recorde
     assert stack.goes_before(stack.one("lambda/function:Function", f"{part}-function"), stack.one(type_, name))
 
 
-def test_failed_events_of_the_scale_function_are_kept(stack: RecordedStack) -> None:
-    (config,) = stack.of("lambda/functionEventInvokeConfig:FunctionEventInvokeConfig")
+@pytest.mark.parametrize("part", ["scale", "rotate"])
+def test_failed_events_are_kept(stack: RecordedStack, part: str) -> None:
+    config = stack.one("lambda/functionEventInvokeConfig:FunctionEventInvokeConfig", f"{part}-events")
 
     assert config.inputs == {
-        "functionName": "headgate-test-scale",
+        "functionName": f"headgate-test-{part}",
         "maximumEventAgeInSeconds": 60,
         "maximumRetryAttempts": 0,
         "destinationConfig": {"onFailure": {"destination": "arn:aws:sqs:eu-west-1:123456789012:headgate-test-dead-letters"}},
     }
 
 
-def test_the_scale_function_has_no_url(stack: RecordedStack) -> None:
+def test_only_route_and_report_have_a_url(stack: RecordedStack) -> None:
     urls = {url.inputs["functionName"]: url.inputs["authorizationType"] for url in stack.of("lambda/functionUrl:FunctionUrl")}
 
     assert urls == {"headgate-test-route": "NONE", "headgate-test-report": "NONE"}
 
 
 def test_a_function_waits_for_the_value_of_its_secret_and_not_for_its_name_alone(stack: RecordedStack) -> None:
-    route = stack.one("lambda/function:Function", "route-function")
+    report = stack.one("lambda/function:Function", "report-function")
 
-    assert stack.goes_before(route, stack.one("secretsmanager/secretVersion:SecretVersion", "signing"))
+    assert stack.goes_before(report, stack.one("secretsmanager/secretVersion:SecretVersion", "worker-token"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,13 +13,16 @@ from functions.adapters.dynamodb_items import attributes_of, worker_key
 from functions.adapters.dynamodb_report import DynamoReportStore
 from functions.adapters.dynamodb_route import DynamoRouteStore
 from functions.adapters.dynamodb_scale import DynamoScaleStore
+from functions.adapters.key_maker import LocalKeyMaker
+from functions.adapters.public_keys import DynamoPublicKeyBoard
 from functions.adapters.spec_codec import spec_attribute
+from functions.core.key_rotation import SigningKeys, TicketKey
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Condition, EndpointGroup, Rental, WaitingRequest, Worker
 from functions.core.rate_limit import Budgets, Price
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
-from functions.ports import Lease
+from functions.ports import Lease, UnreadableItem
 from tests.infra.recording import RecordedStack
 
 Granted = set[tuple[str, str]]
@@ -85,7 +89,14 @@ class WatchedStore:
         return getattr(self._store, name)
 
 
+def use_board(store: Any) -> None:
+    key = TicketKey(key_id="k1", seed=bytes(32))
+    store.publish(SigningKeys(keys=(key,), active="k1", rsa=LocalKeyMaker().rsa(), revision=1))
+
+
 def use_route_store(store: Any) -> None:
+    with suppress(UnreadableItem):
+        store.public_keys()
     store.api_key("0" * 64)
     store.group("llm")
     store.workers("llm", [0])
@@ -102,6 +113,8 @@ def use_route_store(store: Any) -> None:
 
 
 def use_report_store(store: Any) -> None:
+    with suppress(UnreadableItem):
+        store.public_keys()
     store.put_condition("llm", WORKER_ID, Condition())
     store.delete_requests("llm", [7], worker_id=WORKER_ID)
 
@@ -121,6 +134,7 @@ USES: list[tuple[str, type[Any], Callable[[Any], None]]] = [
     ("route", DynamoRouteStore, use_route_store),
     ("report", DynamoReportStore, use_report_store),
     ("scale", DynamoScaleStore, use_scale_store),
+    ("rotate", DynamoPublicKeyBoard, use_board),
 ]
 
 

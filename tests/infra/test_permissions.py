@@ -9,6 +9,7 @@ from tests.infra.recording import RecordedStack
 
 TABLE = "arn:aws:dynamodb:eu-west-1:123456789012:table/headgate-test"
 SCALE = "arn:aws:lambda:eu-west-1:123456789012:function:headgate-test-scale"
+ROTATE = "arn:aws:lambda:eu-west-1:123456789012:function:headgate-test-rotate"
 DEAD_LETTERS = "arn:aws:sqs:eu-west-1:123456789012:headgate-test-dead-letters"
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:headgate/test/{}-AbCdEf"
 LOGS = "arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/headgate-test-{}:*"
@@ -34,7 +35,7 @@ def write_logs(part: str) -> dict[str, Any]:
 
 def test_the_route_functions_statements(stack: RecordedStack) -> None:
     assert stack.statements("route-policy") == [
-        on_table("ReadKeysGroupsAndRequests", ["GetItem"], "KEY", "ENDPOINT", "WAITING"),
+        on_table("ReadKeysGroupsAndRequests", ["GetItem"], "KEY", "ENDPOINT", "WAITING", "PUBLIC-KEYS"),
         on_table("ListWorkersRequestsAndWhatPeopleRead", ["Query"], "FLEET", "WAITING", "ENDPOINT", "DECISION"),
         on_table("AssignLoadAndKeepLimits", ["UpdateItem"], "FLEET", "LIMIT"),
         on_table("RecordRequests", ["PutItem", "DeleteItem", "BatchWriteItem"], "WAITING"),
@@ -47,6 +48,7 @@ def test_the_route_functions_statements(stack: RecordedStack) -> None:
 def test_the_report_functions_statements(stack: RecordedStack) -> None:
     assert stack.statements("report-policy") == [
         on_table("RecordReports", ["UpdateItem"], "FLEET"),
+        on_table("ReadPublicKeys", ["GetItem"], "PUBLIC-KEYS"),
         on_table("ForgetRequests", ["DeleteItem"], "WAITING"),
         on("ReadTokenSecret", SECRET.format("worker-token"), "secretsmanager:GetSecretValue"),
         write_logs("report"),
@@ -66,9 +68,32 @@ def test_the_scale_functions_statements(stack: RecordedStack) -> None:
     ]
 
 
+def test_the_rotate_functions_statements(stack: RecordedStack) -> None:
+    assert stack.statements("rotate-policy") == [
+        on("KeepSigningKeys", SECRET.format("signing"), "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"),
+        on_table("ShowPublicKeys", ["PutItem"], "PUBLIC-KEYS"),
+        write_logs("rotate"),
+        on("KeepFailures", DEAD_LETTERS, "sqs:SendMessage"),
+    ]
+
+
+def test_the_signing_keys_are_read_by_two_functions_and_written_by_one(stack: RecordedStack) -> None:
+    parts = ("route", "report", "scale", "rotate")
+    granted = {
+        (part, action.partition(":")[2])
+        for part in parts
+        for statement in stack.statements(f"{part}-policy")
+        if statement["Resource"] == SECRET.format("signing")
+        for action in statement["Action"]
+    }
+
+    assert granted == {("route", "GetSecretValue"), ("rotate", "GetSecretValue"), ("rotate", "PutSecretValue")}
+
+
 def test_the_schedules_statements(stack: RecordedStack) -> None:
     assert stack.statements("schedules-policy") == [
         on("InvokeScale", SCALE, "lambda:InvokeFunction"),
+        on("InvokeRotate", ROTATE, "lambda:InvokeFunction"),
         on("KeepUndelivered", DEAD_LETTERS, "sqs:SendMessage"),
     ]
 
@@ -96,7 +121,7 @@ def test_every_role_has_one_policy_and_no_other(stack: RecordedStack) -> None:
 
     policies = sorted(policy.inputs["role"] for policy in stack.of("iam/rolePolicy:RolePolicy"))
 
-    assert policies == roles == ["headgate-test-report", "headgate-test-route", "headgate-test-scale", "headgate-test-schedule"]
+    assert policies == roles == [f"headgate-test-{part}" for part in ("report", "rotate", "route", "scale", "schedule")]
     assert not [role for role in stack.of("iam/role:Role") if role.inputs.keys() & {"managedPolicyArns", "inlinePolicies"}]
 
 

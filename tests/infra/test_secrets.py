@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from functions.adapters.environment import public_keys
 from functions.adapters.secrets import MarketplaceSecret, marketplace_secret, worker_token_secret
 from tests.infra.recording import Recorded, RecordedStack
 from tests.infra.test_functions import seed
@@ -29,16 +28,8 @@ def test_the_worker_token_secret_reads_as_the_functions_read_it(stack: RecordedS
     assert worker_token_secret(secret_value(stack, "worker-token")) == seed("worker-token")
 
 
-def test_the_first_of_the_signing_keys_signs(stack: RecordedStack) -> None:
-    value = secret_value(stack, "signing")
-
-    assert (value["active"], [key["key_id"] for key in value["keys"]]) == ("k1", ["k1", "k2"])
-
-
-def test_the_public_keys_read_as_the_functions_read_them(stack: RecordedStack) -> None:
-    keys = public_keys(stack.environment("route-function"))
-
-    assert [key["key_id"] for key in keys] == ["k1", "k2"]
+def test_no_signing_key_passes_through_the_deployment(stack: RecordedStack) -> None:
+    assert not [version for version in stack.of("secretsmanager/secretVersion:SecretVersion") if "signing" in version.name]
 
 
 def test_a_secret_is_in_its_version_and_nowhere_else(stack: RecordedStack) -> None:
@@ -51,7 +42,6 @@ def test_every_secrets_value_is_marked_as_one(stack: RecordedStack) -> None:
     versions = stack.of("secretsmanager/secretVersion:SecretVersion")
 
     assert {version.name: version.is_secret for version in versions} == {
-        "signing": True,
         "worker-token": True,
         "marketplace": True,
     }
@@ -78,4 +68,4 @@ def test_the_plaintext_of_an_api_key_is_declared_nowhere(stack: RecordedStack) -
 def test_generated_values_are_long_enough_not_to_be_guessed(stack: RecordedStack) -> None:
     lengths = {each.name: each.inputs["length"] for each in stack.resources if each.type == "random:index/randomBytes:RandomBytes"}
 
-    assert lengths == {"signing-k1": 32, "signing-k2": 32, "worker-token": 32, "api-key-website": 24, "api-key-all": 24}
+    assert lengths == {"worker-token": 32, "api-key-website": 24, "api-key-all": 24}

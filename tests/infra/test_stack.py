@@ -58,7 +58,7 @@ def test_everything_that_can_be_tagged_names_its_stack(stack: RecordedStack) -> 
 def test_two_stacks_share_no_name(stack: RecordedStack) -> None:
     names = {each.inputs["name"] for each in stack.resources if each.type.startswith("aws:") and "name" in each.inputs}
 
-    assert {name for name in names if "test" not in name} == {"exact", "llm", "hello"}
+    assert {name for name in names if "test" not in name} == {"exact", "llm", "hello", "keys.rotate"}
 
 
 def test_the_exports(stack: RecordedStack) -> None:
@@ -139,4 +139,4 @@ def test_a_stack_without_endpoint_groups_is_quiet() -> None:
     stack = record(lambda: main(lambda _target: Path("functions.zip")), as_file(endpoints={}, apiKeys={}))
 
     assert not [each for each in stack.of("cloudwatch/metricAlarm:MetricAlarm") if each.name == "alarm-scale-silent"]
-    assert not stack.of("scheduler/schedule:Schedule")
+    assert [each.name for each in stack.of("scheduler/schedule:Schedule")] == ["schedule-keys.rotate"]

@@ -107,7 +107,9 @@ class FakeControlPlane:
         finally:
             await runner.cleanup()
 
-    async def _pubkey(self, _request: web.Request) -> web.Response:
+    async def _pubkey(self, request: web.Request) -> web.Response:
+        if "application/json" not in request.headers.get("Accept", ""):
+            return web.Response(text="-----BEGIN PUBLIC KEY-----\n", content_type="application/x-pem-file")
         return web.Response(body=await self.fetch_keys(), content_type="application/json")
 
     async def _worker_status(self, request: web.Request) -> web.Response:

@@ -72,7 +72,9 @@ class ControlPlane:
     async def fetch_keys(self) -> bytes:
         """Return the body of `GET /pubkey/`. Raises KeysUnavailable."""
         try:
-            async with self._session.get(f"{self._identity.report_url}/pubkey/") as reply:
+            # Without the header the answer is the key of another generation of workers.
+            headers = {"Accept": "application/json"}
+            async with self._session.get(f"{self._identity.report_url}/pubkey/", headers=headers) as reply:
                 if reply.status != 200:
                     raise KeysUnavailable(f"/pubkey/ answered {reply.status}")
                 return await reply.content.read(ANSWER_BYTES_MAX)

@@ -1,0 +1,1 @@
+"""The rotate function: makes the keys that sign tickets, publishes their public halves, and lets one follow another."""
