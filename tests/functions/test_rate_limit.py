@@ -17,6 +17,7 @@ from tests.core.builders import NOW_S, worker_id
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import MemoryStore
 from tests.functions.events import an_event
+from tests.functions.reporter import PUBLIC_KEYS
 from tests.functions.router import Router, a_key, ready
 
 LIMITED = "hg-a-limited-key"
@@ -33,7 +34,7 @@ def router_of(store: MemoryStore | None = None, clock: FakeClock | None = None, 
 def post(router: Router, *, key: str = LIMITED, path: str = "/route/", **body: Any) -> HttpReply:
     """Send a request."""
     event = an_event(path, {"endpoint": "chat", "cost": 1} | body, bearer=key)
-    return answer(HttpRequest.of_event(event), ports=router.ports(), caches=router.caches, public_keys=[])
+    return answer(HttpRequest.of_event(event), ports=router.ports(), caches=router.caches, public_keys=lambda: PUBLIC_KEYS)
 
 
 def outcomes(router: Router, count: int) -> list[str]:

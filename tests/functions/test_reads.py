@@ -18,6 +18,7 @@ from functions.route.vast_rows import status_of, worker_row
 from protocol.report import Phase
 from tests.core.builders import NOW_S, a_condition, a_group, a_worker, an_autogroup, worker_id
 from tests.functions.events import an_event
+from tests.functions.reporter import PUBLIC_KEYS
 from tests.functions.router import API_KEY, EXPIRED_KEY, READ_KEY, Router, a_key, ready
 
 CHAT = endpoint_id("chat")
@@ -39,7 +40,7 @@ def router() -> Router:
 
 def send(router: Router, event: dict[str, Any]) -> HttpReply:
     """Send an event."""
-    return answer(HttpRequest.of_event(event), ports=router.ports(), caches=router.caches, public_keys=[])
+    return answer(HttpRequest.of_event(event), ports=router.ports(), caches=router.caches, public_keys=lambda: PUBLIC_KEYS)
 
 
 def ask(router: Router, path: str, body: Any, *, key: str | None = READ_KEY) -> Any:
