@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from functions.adapters.function_url import HttpRequest
 from functions.route.answer import answer
 from tests.functions.events import an_event
+from tests.functions.reporter import PUBLIC_KEYS
 from tests.functions.router import Router
 
 _END_WITHIN_S = 10.0
@@ -34,7 +35,9 @@ def serving(router: Router) -> Iterator[str]:
                 bearer=bearer if scheme == "Bearer" else None,
                 query=dict(parse_qsl(url.query)),
             )
-            result = answer(HttpRequest.of_event(event), ports=router.ports(), caches=router.caches, public_keys=[]).result()
+            result = answer(
+                HttpRequest.of_event(event), ports=router.ports(), caches=router.caches, public_keys=lambda: PUBLIC_KEYS
+            ).result()
             self.send_response(result["statusCode"])
             for name, value in result["headers"].items():
                 self.send_header(name, value)
