@@ -184,7 +184,10 @@ class Worker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingRequest:
-    """A request that found no room. `worker_id` is set once it has been assigned (the record then serves re-routing)."""
+    """A request that found no room. `worker_id` is set once it has been assigned (the record then serves re-routing).
+
+    `replay_timeout_s` is after how many seconds its client gives up on a worker, None if it did not say.
+    """
 
     request_idx: int
     cost: float
@@ -193,6 +196,7 @@ class WaitingRequest:
     worker_id: str | None = None
     attempts: int = 0
     avoid: tuple[str, ...] = ()  # workers that failed it
+    replay_timeout_s: float | None = None
 
 
 class Scope(enum.StrEnum):

@@ -12,7 +12,10 @@ can be on its way, and what it holds is all there is. The router that assigns ne
 "finished plus written off" nor "settled plus finished since" is ever more than what is really done, so the larger counts.
 
 *Ceiling* is what a worker may queue: `max_queue_time` seconds of its measured performance. An idle worker takes one request
-whatever it costs, or a request dearer than the ceiling could never be served.
+whatever it costs, or a request dearer than the ceiling could never be served. A request whose client gives up on a worker after
+some seconds (`replay_timeout`) is not given a longer queue than that: it would be executed there and, once more, elsewhere.
+
+*Affinity*: a request that names its session goes to that session's worker as long as the bounds of `core.affinity` allow.
 
 *Order*: a request may only use the room that is left once everyone who arrived before has been placed, greedily and in
 order; a newcomer is last. One who fits nowhere is placed over the ceiling on the worker that would serve it soonest, which closes
@@ -30,6 +33,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from functions.core.affinity import Affinity
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Assignments, EndpointGroup, Settlement, WaitingRequest, Worker
 from protocol.report import Phase
@@ -39,6 +43,8 @@ from protocol.ticket import CLOCK_SKEW_S
 WORKER_SILENT_AFTER_S: Final = 45.0
 # Vast's clients poll at least every 5 s: this is three polls that did not come.
 WAITING_FORGOTTEN_AFTER_S: Final = 15.0
+# Some clients call the average time of their requests their patience; a queue shorter than the pause between two polls would idle.
+PATIENCE_S_MIN: Final = 10.0
 # How many of those ahead are placed, which bounds the work of one decision (1,000 x 128 workers take about 30 ms).
 PLACED_AHEAD_MAX: Final = 1_000
 
@@ -97,10 +103,10 @@ def with_assignments(candidate: Candidate, assignments: Assignments) -> Candidat
     return replace(candidate, worker=worker, backlog=backlog(worker), taken=False)
 
 
-def fits(candidate: Candidate, cost: float) -> bool:
-    """Tell whether the worker may take `cost` on top of what it has: within its ceiling, or idle."""
+def fits(candidate: Candidate, cost: float, *, patience_s: float = math.inf) -> bool:
+    """Tell whether the worker may take `cost` on top of what it has: within its ceiling and the client's patience, or idle."""
     idle = candidate.backlog == 0 and not candidate.taken
-    return idle or candidate.backlog + cost <= candidate.ceiling
+    return idle or candidate.backlog + cost <= _ceiling(candidate, patience_s)
 
 
 def completion_s(candidate: Candidate, cost: float) -> float:
@@ -108,24 +114,48 @@ def completion_s(candidate: Candidate, cost: float) -> float:
     return (candidate.backlog + cost) / candidate.perf
 
 
-def assigned_load_max(candidate: Candidate, cost: float) -> float:
+def patience_s(request: WaitingRequest) -> float:
+    """Return for how many seconds' work the request may be queued at a worker."""
+    return math.inf if request.replay_timeout_s is None else max(request.replay_timeout_s, PATIENCE_S_MIN)
+
+
+def assigned_load_max(candidate: Candidate, cost: float, *, patience_s: float = math.inf) -> float:
     """Return the total at which the write must refuse: others may have given the worker load since the snapshot.
 
     Worked example: assigned 900, backlog 100, ceiling 300, cost 50: the write passes while the total is at most 1,050.
     """
-    spare = max(0.0, candidate.ceiling - candidate.backlog - cost)
+    spare = max(0.0, _ceiling(candidate, patience_s) - candidate.backlog - cost)
     total = candidate.worker.assignments.assigned_load + spare
     # The table adds in decimal and we in binary: without slack, one unit in the last place could make a worker refuse for ever.
     return total + 4 * math.ulp(total)
 
 
-def choose(candidates: Iterable[Candidate], *, cost: float, avoid: Collection[str], rng: random.Random) -> Candidate | None:
-    """Return the fitting worker with the least expected completion, ties at random; None if nobody fits."""
+def choose(
+    candidates: Iterable[Candidate],
+    *,
+    cost: float,
+    avoid: Collection[str],
+    rng: random.Random,
+    patience_s: float = math.inf,
+    affinity: Affinity | None = None,
+) -> Candidate | None:
+    """Return the fitting worker with the least expected completion, ties at random; None if nobody fits.
+
+    With an affinity, the one that the session belongs to, of those that would finish soon enough after that.
+    """
+    fitting = [each for each in candidates if fits(each, cost, patience_s=patience_s) and each.worker.worker_id not in avoid]
+    soonest = _soonest(fitting, cost=cost, rng=rng)
+    if soonest is None or affinity is None:
+        return soonest
+    latest_s = completion_s(soonest, cost) + affinity.extra_s_max
+    near = (each for each in fitting if completion_s(each, cost) <= latest_s)
+    return max(near, key=lambda each: affinity.weight(each.worker.worker_id, each.perf))
+
+
+def _soonest(candidates: Iterable[Candidate], *, cost: float, rng: random.Random) -> Candidate | None:
     best: list[Candidate] = []
     best_s = math.inf
     for candidate in candidates:
-        if not fits(candidate, cost) or candidate.worker.worker_id in avoid:
-            continue
         expected_s = completion_s(candidate, cost)
         if expected_s < best_s:
             best, best_s = [candidate], expected_s
@@ -141,11 +171,13 @@ def admit(
     ahead: Sequence[WaitingRequest],
     avoid: Collection[str],
     rng: random.Random,
+    affinity: Affinity | None = None,
 ) -> Candidate | None:
     """Return the worker that `request` may take now, with the room of those `ahead` taken out; None: it has to wait."""
     if len(ahead) > PLACED_AHEAD_MAX:
         return None
-    return choose(reserve(candidates, ahead), cost=request.cost, avoid=avoid, rng=rng)
+    places = reserve(candidates, ahead)
+    return choose(places, cost=request.cost, avoid=avoid, rng=rng, patience_s=patience_s(request), affinity=affinity)
 
 
 def reserve(candidates: Sequence[Candidate], ahead: Iterable[WaitingRequest]) -> Sequence[Candidate]:
@@ -202,9 +234,13 @@ def _candidate(worker: Worker, group: EndpointGroup) -> Candidate:
     return Candidate(worker=worker, perf=perf, backlog=backlog(worker), ceiling=group.max_queue_time * perf)
 
 
+def _ceiling(candidate: Candidate, patience_s: float) -> float:
+    return min(candidate.ceiling, patience_s * candidate.perf)
+
+
 def _place(places: Sequence[Candidate], request: WaitingRequest) -> int:
     # No randomness here: the same queue must reserve the same room at every poll.
     avoid = to_avoid(request, places, just_failed=False)
     allowed = [index for index, place in enumerate(places) if place.worker.worker_id not in avoid]
-    fitting = [index for index in allowed if fits(places[index], request.cost)]
+    fitting = [index for index in allowed if fits(places[index], request.cost, patience_s=patience_s(request))]
     return min(fitting or allowed, key=lambda index: completion_s(places[index], request.cost))

@@ -17,22 +17,38 @@ BODY_BYTES_MAX: Final = 8_192
 COST_DEFAULT: Final = 1.0
 # Costs are kept to a millionth: DynamoDB adds decimals of 38 digits, and no backend measures finer.
 COST_DECIMALS: Final = 6
+SECONDS_MAX: Final = 86_400
+SESSION_LENGTH_MAX: Final = 256
 # The names that a stack file may use (infra's settings accept 48 characters), and nothing that could leave its place in a key.
 ENDPOINT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteCall:
-    """One call. `request_idx` is 0 for a new request."""
+    """One call. `request_idx` is 0 for a new request.
+
+    `latency_s`: how many seconds the client expects one worker to need, None if it gave a cost or said nothing. `replay_timeout_s`:
+    after how many seconds it gives up on a worker, None for never. `session`: what requests share that should meet the same worker.
+    """
 
     endpoint: str
     cost: float = COST_DEFAULT
     request_idx: int = 0
+    latency_s: float | None = None
+    replay_timeout_s: float | None = None
+    session: str = field(default="", repr=False)
 
     @classmethod
     def parse(cls, body: Mapping[str, Any]) -> Self:
         """Read a body, ignoring unknown keys. Raises RequestRefused (400) naming the first bad field."""
-        return cls(endpoint=_endpoint(body), cost=_cost(body), request_idx=_request_idx(body))
+        return cls(
+            endpoint=_endpoint(body),
+            cost=_cost(body),
+            request_idx=_request_idx(body),
+            latency_s=None if "cost" in body else _seconds(body, "latency"),
+            replay_timeout_s=_seconds(body, "replay_timeout"),
+            session=_session(body),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +100,27 @@ def _cost(body: Mapping[str, Any]) -> float:
     # The comparison is false for NaN, and no conversion meets an integer of a thousand digits before it.
     if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost <= COST_MAX:
         raise _invalid("cost", cost, f"send a number from 0 to {COST_MAX:.0f}, in the load units of the endpoint's backend")
-    return max(round(float(cost), COST_DECIMALS), COST_MIN)
+    return within_bounds(float(cost))
+
+
+def within_bounds(cost: float) -> float:
+    """Return a cost that a ticket may carry."""
+    return min(max(round(cost, COST_DECIMALS), COST_MIN), COST_MAX)
+
+
+def _seconds(body: Mapping[str, Any], name: str) -> float | None:
+    """Return a duration, None for one that is not there or 0, by which older clients say that they do not know."""
+    value = body.get(name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= SECONDS_MAX):
+        raise _invalid(name, value, f"send a number of seconds from 0 to {SECONDS_MAX}, or nothing")
+    return float(value) if value else None
+
+
+def _session(body: Mapping[str, Any]) -> str:
+    session = body.get("session")
+    if session is not None and (not isinstance(session, str) or len(session) > SESSION_LENGTH_MAX):
+        raise _invalid("session", session, f"send a text of at most {SESSION_LENGTH_MAX} characters, or nothing")
+    return session or ""
 
 
 def _request_idx(body: Mapping[str, Any]) -> int:

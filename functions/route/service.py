@@ -23,16 +23,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from functions.core.affinity import Affinity
 from functions.core.model import ApiKey, Assignments, EndpointGroup, EndpointState, WaitingRequest, Worker
 from functions.core.rate_limit import is_limited, told
-from functions.core.routing import Candidate, assigned_load_max, is_forgotten, settlement
+from functions.core.routing import Candidate, assigned_load_max, is_forgotten, patience_s, settlement
 from functions.core.scaler_state import ScalerState
 from functions.core.waiting_reason import STOPPED, explain
 from functions.ports import AssignmentRefused, Clock, RouteStore, ScaleWaker, Signer, UnreadableItem
 from functions.route.allowance import Allowance
 from functions.route.caches import Found, RouteCaches
-from functions.route.call import Assigned, RouteCall, Waiting
-from functions.route.snapshot import Snapshot, read_snapshot
+from functions.route.call import Assigned, RouteCall, Waiting, within_bounds
+from functions.route.snapshot import Snapshot, home_shard, random_shards, read_snapshot
 from protocol.problem import Problem, RequestRefused
 from protocol.request_idx import hinted_worker, new_direct_idx, new_recorded_idx, worker_hint
 from protocol.ticket import Ticket
@@ -64,6 +65,7 @@ class _Asking:
     """A request on its way through. `recorded`: it has, or must get, a record; `failed`: a worker has just failed it."""
 
     request: WaitingRequest
+    affinity: Affinity | None = None
     recorded: bool = False
     failed: bool = False
 
@@ -75,7 +77,7 @@ def route(call: RouteCall, *, key: ApiKey, ports: RoutePorts, caches: RouteCache
     turn = _Turn(group=group, ports=ports, caches=caches, now_s=now_s)
     if group.endpoint_state is EndpointState.STOPPED:
         return turn.stopped(call)
-    asking = turn.identify(call)
+    asking = replace(turn.identify(call), affinity=turn.affinity(call))
     if wait_s := turn.over_limit_s(asking, key):
         return turn.held_back(call, key, wait_s)
     signer = ports.signing()  # before anything is written: load that no ticket was made for would have to be written off
@@ -94,12 +96,11 @@ class _Turn:
 
     def identify(self, call: RouteCall) -> _Asking:
         """Tell what the number of the call means. Raises RequestRefused (502) when it has failed often enough."""
-        new = WaitingRequest(request_idx=0, cost=call.cost, arrived_at_s=self.now_s, polled_at_s=self.now_s)
         if not call.request_idx:
-            return _Asking(request=new)
+            return _Asking(request=self._new(call))
         record = self.ports.store.request(self.group.endpoint, call.request_idx)
         if record is None:
-            return self._unrecorded(call, new)
+            return self._unrecorded(call, self._new(call))
         # The first cost counts: some clients send none when they ask again.
         asked = replace(record, polled_at_s=self.now_s)
         if record.worker_id is not None:
@@ -117,24 +118,36 @@ class _Turn:
             return 0.0
         return over_limit_s(key, cost=asking.request.cost, ports=self.ports, caches=self.caches)
 
+    def affinity(self, call: RouteCall) -> Affinity | None:
+        """Return the wish of the request's session, None if it names none."""
+        return Affinity.of(call.session, max_queue_time=self.group.max_queue_time) if call.session else None
+
     def assign(self, asking: _Asking) -> tuple[Worker, Assignments] | None:
         """Write the request's load to the worker that may take it; None if it has to wait."""
-        cost = asking.request.cost
+        home = home_shard(self.group, asking.affinity)
+        given = None if home is None else self._assign_in(asking, home)
+        return given or self._assign_in(asking)
+
+    def _assign_in(self, asking: _Asking, home: int | None = None) -> tuple[Worker, Assignments] | None:
+        request, rng = asking.request, self.ports.rng
         for _ in range(ASSIGN_TRIES_MAX):
-            snapshot = self._snapshot()
-            chosen = snapshot.admit(asking.request, just_failed=asking.failed, now_s=self.now_s, rng=self.ports.rng)
+            snapshot = self._snapshot(home)
+            chosen = snapshot.admit(request, just_failed=asking.failed, now_s=self.now_s, rng=rng, affinity=asking.affinity)
             if chosen is None:
-                return None
+                if self._has_looked(snapshot, request):
+                    return None
+                self._forget_snapshot(home)
+                continue
             try:
                 totals = self.ports.store.assign(
                     chosen.worker,
-                    cost=cost,
-                    assigned_load_max=assigned_load_max(chosen, cost),
+                    cost=request.cost,
+                    assigned_load_max=assigned_load_max(chosen, request.cost, patience_s=patience_s(request)),
                     expires_at_s=self._expires_at(),
                     settlement=settlement(chosen.worker),
                 )
             except AssignmentRefused:
-                self._distrust(snapshot, chosen)
+                self._distrust(snapshot, chosen, home)
                 continue
             snapshot.assigned(chosen, totals)
             return chosen.worker, totals
@@ -200,18 +213,52 @@ class _Turn:
         failed_it = [worker.worker_id for worker in self._snapshot().workers if worker_hint(worker.worker_id) == hint]
         return _failed(replace(new, request_idx=call.request_idx, attempts=1), failed_it)
 
-    def _snapshot(self) -> Snapshot:
-        return self.caches.snapshots.get_or_read(
-            self.group.endpoint,
-            lambda: read_snapshot(self.ports.store, self.group, now_s=self.now_s, rng=self.ports.rng),
-            now_s=self.now_s,
+    def _new(self, call: RouteCall) -> WaitingRequest:
+        """Return a request that has just come, is last in line, and costs what its client said."""
+        return WaitingRequest(
+            request_idx=0,
+            cost=call.cost if call.latency_s is None else within_bounds(call.latency_s * self._usual_perf()),
+            arrived_at_s=self.now_s,
+            polled_at_s=self.now_s,
+            replay_timeout_s=call.replay_timeout_s,
         )
 
-    def _distrust(self, snapshot: Snapshot, refused: Candidate) -> None:
-        if self.now_s - snapshot.read_at_s > FRESH_S:
-            self.caches.snapshots.drop(self.group.endpoint)
-        else:
+    def _usual_perf(self) -> float:
+        """Return the load per second of the median worker: of those that serve, else of those that ever did, else 1."""
+        serving = [candidate.perf for candidate in self._snapshot().candidates]
+        known = serving or [learned.perf for learned in self._scaler_state().learned.values()]
+        return sorted(known)[len(known) // 2] if known else 1.0
+
+    def _snapshot(self, home: int | None = None) -> Snapshot:
+        """Return the group as this environment knows it: two shards of it, or the `home` of a session."""
+
+        def read() -> Snapshot:
+            shards = random_shards(self.group, self.ports.rng) if home is None else (home,)
+            return read_snapshot(self.ports.store, self.group, shards, now_s=self.now_s)
+
+        return self.caches.snapshots.get_or_read(self._name_of(home), read, now_s=self.now_s)
+
+    def _name_of(self, home: int | None) -> str:
+        return self.group.endpoint if home is None else f"{self.group.endpoint}#{home}"
+
+    def _is_fresh(self, snapshot: Snapshot) -> bool:
+        return self.now_s - snapshot.read_at_s <= FRESH_S
+
+    def _has_looked(self, snapshot: Snapshot, request: WaitingRequest) -> bool:
+        """Tell whether the request may be told to wait: by a fresh view, or because others are before it anyway.
+
+        So whoever is next waits for want of room as it is now, not as it was a second ago, at one more reading of the snapshot.
+        """
+        return self._is_fresh(snapshot) or bool(snapshot.ahead_of(request, now_s=self.now_s))
+
+    def _forget_snapshot(self, home: int | None) -> None:
+        self.caches.snapshots.drop(self._name_of(home))
+
+    def _distrust(self, snapshot: Snapshot, refused: Candidate, home: int | None) -> None:
+        if self._is_fresh(snapshot):
             snapshot.refused(refused)
+        else:
+            self._forget_snapshot(home)
 
     def _record(self, request: WaitingRequest) -> None:
         self.ports.store.put_request(self.group.endpoint, request, expires_at_s=self.now_s + RECORD_TTL_S)

@@ -4,7 +4,8 @@ It was read at most SNAPSHOT_TTL_S ago, and has been kept up since by what this 
 
 Workers are read before those who wait: whoever began to wait because a worker was full is then seen with it. Of a
 group with more than two shards, two at random are read, so that a route costs the same however large the fleet is; the next
-snapshot has another two.
+snapshot has another two. A request that names its session looks into the one shard of that session first, which is a snapshot of
+its own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from functions.core.affinity import Affinity
 from functions.core.model import Assignments, EndpointGroup, WaitingRequest, Worker, fleet_shards
 from functions.core.routing import (
     PLACED_AHEAD_MAX,
@@ -55,11 +57,13 @@ class Snapshot:
         """Return who arrived before this request and still asks."""
         return ahead_of(request, still_waiting(self._waiting.values(), now_s=now_s)) if self._waiting else []
 
-    def admit(self, request: WaitingRequest, *, just_failed: bool, now_s: float, rng: random.Random) -> Candidate | None:
+    def admit(
+        self, request: WaitingRequest, *, just_failed: bool, now_s: float, rng: random.Random, affinity: Affinity | None = None
+    ) -> Candidate | None:
         """Return the worker that the request may take, None if it has to wait."""
         places = self.candidates
         avoid = to_avoid(request, places, just_failed=just_failed)
-        return admit(places, request, ahead=self.ahead_of(request, now_s=now_s), avoid=avoid, rng=rng)
+        return admit(places, request, ahead=self.ahead_of(request, now_s=now_s), avoid=avoid, rng=rng, affinity=affinity)
 
     def assigned(self, candidate: Candidate, totals: Assignments) -> None:
         """Learn a worker's totals from the write that changed them."""
@@ -78,11 +82,21 @@ class Snapshot:
         self._waiting.pop(request_idx, None)
 
 
-def read_snapshot(store: RouteStore, group: EndpointGroup, *, now_s: float, rng: random.Random) -> Snapshot:
-    """Read a group's snapshot: one query a shard, one for those who wait; sweep records of clients that left long ago."""
+def home_shard(group: EndpointGroup, affinity: Affinity | None) -> int | None:
+    """Return the shard of a session's worker, None if every snapshot of the group has all of them or no session is named."""
+    shards = fleet_shards(group.max_workers)
+    return None if affinity is None or shards <= SHARDS_READ_MAX else affinity.home(shards)
+
+
+def random_shards(group: EndpointGroup, rng: random.Random) -> Sequence[int]:
+    """Return the shards to read for a request that belongs to none."""
     shards = range(fleet_shards(group.max_workers))
-    chosen = shards if len(shards) <= SHARDS_READ_MAX else rng.sample(shards, SHARDS_READ_MAX)
-    workers = store.workers(group.endpoint, chosen)
+    return shards if len(shards) <= SHARDS_READ_MAX else rng.sample(shards, SHARDS_READ_MAX)
+
+
+def read_snapshot(store: RouteStore, group: EndpointGroup, shards: Sequence[int], *, now_s: float) -> Snapshot:
+    """Read a group's snapshot: one query a shard, one for those who wait; sweep records of clients that left long ago."""
+    workers = store.workers(group.endpoint, shards)
     waiting = store.waiting(group.endpoint, limit=WAITING_READ_MAX)
     _sweep(store, group.endpoint, waiting, now_s=now_s)
     return Snapshot(group, workers=workers, waiting=waiting, read_at_s=now_s)

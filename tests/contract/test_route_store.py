@@ -226,6 +226,7 @@ def test_a_record_is_read_back_whole(stores: Stores, worker_id: str | None) -> N
         worker_id=worker_id,
         attempts=3,
         avoid=("w0-a", "w0-b"),
+        replay_timeout_s=12.5,
     )
     stores.route.put_request(ENDPOINT, request, expires_at_s=NOW_S + 60)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import asdict, replace
 from typing import Any
@@ -26,6 +27,7 @@ from functions.core.routing import (
     completion_s,
     fits,
     is_routable,
+    patience_s,
     reserve,
     settlement,
     still_waiting,
@@ -368,3 +370,40 @@ def test_all_who_could_be_placed_fit_together_under_the_ceilings(drawn: tuple[li
 
 def _loaded(made: Candidate, cost: float) -> Candidate:
     return replace(made, backlog=made.backlog + cost, taken=True)
+
+
+# Patience
+
+
+def impatient(cost: float, replay_timeout_s: float | None) -> WaitingRequest:
+    """Return a request whose client gives up on a worker after that many seconds."""
+    return replace(a_request(1, cost=cost), replay_timeout_s=replay_timeout_s)
+
+
+@pytest.mark.parametrize(("load", "waits"), [(0.0, False), (1_900.0, False), (1_901.0, True)])
+def test_a_request_is_not_queued_for_longer_than_its_client_waits_for_a_worker(load: float, *, waits: bool) -> None:
+    request = impatient(100.0, 20.0)
+
+    assert (admit([candidate(load)], request, ahead=[], avoid=(), rng=rng()) is None) is waits
+
+
+def test_patience_never_lifts_the_ceiling() -> None:
+    assert admit([candidate(CEILING)], impatient(1.0, 1e6), ahead=[], avoid=(), rng=rng()) is None
+
+
+def test_an_idle_worker_takes_a_request_that_lasts_longer_than_its_clients_patience() -> None:
+    assert admit([candidate()], impatient(CEILING, 20.0), ahead=[], avoid=(), rng=rng()) is not None
+
+
+def test_patience_of_less_than_ten_seconds_counts_as_ten() -> None:
+    assert [patience_s(impatient(1.0, given)) for given in (None, 0.5, 60.0)] == [math.inf, 10.0, 60.0]
+
+
+def test_the_write_of_an_impatient_request_is_refused_where_its_queue_would_be_too_long() -> None:
+    assert assigned_load_max(candidate(500.0), 100.0, patience_s=20.0) == pytest.approx(500.0 + 2_000 - 500 - 100)
+
+
+def test_who_is_behind_an_impatient_request_may_not_fill_the_worker_that_it_waits_for() -> None:
+    ahead = [impatient(100.0, 10.0)]
+
+    assert admit([candidate(1_500.0)], a_request(2, cost=1_450.0), ahead=ahead, avoid=(), rng=rng()) is None

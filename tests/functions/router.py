@@ -69,9 +69,9 @@ class Router:
         )
         return replace(ports, **changes)
 
-    def ask(self, *, cost: float = 10.0, request_idx: int = 0, endpoint: str = "chat") -> Assigned | Waiting:
+    def ask(self, *, cost: float = 10.0, request_idx: int = 0, endpoint: str = "chat", **options: Any) -> Assigned | Waiting:
         """Route one request."""
-        call = RouteCall(endpoint=endpoint, cost=cost, request_idx=request_idx)
+        call = RouteCall(endpoint=endpoint, cost=cost, request_idx=request_idx, **options)
         return route(call, key=KEY, ports=self.ports(), caches=self.caches)
 
     def ticket(self, **call: Any) -> Ticket:
