@@ -44,15 +44,14 @@ class Shop:
 
     def ask(self, method: str, path: str, body: object = None, *, key: str | None = KEY, query: Json | None = None) -> Reply:
         """Send one request; query values that are not strings are JSON, as the official client sends them."""
+        text = b"" if body is None else json.dumps(body).encode()
+        return self.api.handle(self.request(method, path, text, key=key, query=query), now_s=self.now_s)
+
+    def request(self, method: str, path: str, body: bytes, *, key: str | None = KEY, query: Json | None = None) -> Request:
+        """Return a request with these bytes for a body."""
         texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in (query or {}).items()}
-        request = Request(
-            method=method,
-            path=path,
-            query=texts,
-            authorization=None if key is None else f"Bearer {key}",
-            body=b"" if body is None else json.dumps(body).encode(),
-        )
-        return self.api.handle(request, now_s=self.now_s)
+        authorization = None if key is None else f"Bearer {key}"
+        return Request(method=method, path=path, query=texts, authorization=authorization, body=body)
 
     def get(self, path: str, **query: object) -> Json:
         """Send a GET that must succeed; return its object."""
