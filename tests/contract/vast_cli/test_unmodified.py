@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from tests.contract.vast_cli.market import KEY, Market
 from tests.contract.vast_cli.official import EXECUTABLE, isolated_environment
@@ -37,6 +38,36 @@ print(json.dumps({
 }))
 sync.destroy_instance(number)
 """
+SERVERLESS = """
+import asyncio, json, ssl, sys
+from vastai import Serverless
+from vastai.data.endpoint import EndpointConfig
+from vastai.data.workergroup import WorkergroupConfig
+url, key = sys.argv[1:]
+
+async def main():
+    client = Serverless(api_key=key, webserver_url=url, autoscaler_url=url)
+    # Else it fetches the service's root certificate from the Internet first.
+    client._ssl_context = ssl.create_default_context()
+    async with client:
+        made = await client.create_endpoint(EndpointConfig(endpoint_name="chat", min_load=2.0, max_workers=5))
+        data = await client.fetch_endpoint(made.id)
+        config = WorkergroupConfig(endpoint_id=made.id, search_params="gpu_ram>=8", launch_args="--image x")
+        group = await client.create_workergroup(config)
+        endpoint = await client.get_endpoint("chat")
+        told = {
+            "min_load": data.config.min_load,
+            "opened": endpoint.name,
+            "found": await client.find_workergroup_for_endpoint(made.id) == group,
+            "workers": await client.get_endpoint_workers(endpoint),
+            "updated": await client.update_workers(group),
+        }
+        await client.delete_workergroup(group)
+        await client.delete_endpoint(made.id)
+        print(json.dumps({**told, "left": len(await client.get_endpoints())}))
+
+asyncio.run(main())
+"""
 
 
 def _environment(home: Path, shop: Market) -> dict[str, str]:
@@ -67,20 +98,24 @@ def test_the_executable_runs_as_installed(shop: Market, tmp_path: Path) -> None:
     assert "RTX 4090" in (tmp_path / "cache" / "vastai" / "gpu_names_cache.json").read_text()
 
 
-def test_the_packages_classes_work(shop: Market, tmp_path: Path) -> None:
-    python = EXECUTABLE.with_name("python")
-
+def _run(script: str, shop: Market, home: Path) -> dict[str, Any]:
+    """Run a script that imports the package, given the simulator's address and key; return the JSON that it prints."""
     ran = subprocess.run(
-        [python, "-c", CLASSES, shop.server.url, KEY],
-        env=_environment(tmp_path, shop),
+        [EXECUTABLE.with_name("python"), "-c", script, shop.server.url, KEY],
+        env=_environment(home, shop),
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-
     assert ran.returncode == 0, ran.stderr
-    told = json.loads(ran.stdout)
+    told: dict[str, Any] = json.loads(ran.stdout)
+    return told
+
+
+def test_the_packages_classes_work(shop: Market, tmp_path: Path) -> None:
+    told = _run(CLASSES, shop, tmp_path)
+
     contract_id = told["id"]
     assert told == {
         "id": contract_id,
@@ -93,3 +128,14 @@ def test_the_packages_classes_work(shop: Market, tmp_path: Path) -> None:
         "typed": [[contract_id, "renamed", 1]],
     }
     assert shop.alive() == set()
+
+
+def test_the_serverless_client_reads_and_writes_the_records(shop: Market, tmp_path: Path) -> None:
+    assert _run(SERVERLESS, shop, tmp_path) == {
+        "min_load": 2.0,
+        "opened": "chat",
+        "found": True,
+        "workers": [],
+        "updated": {"success": True, "workers_to_update": 0, "cancelled": False},
+        "left": 0,
+    }
