@@ -22,9 +22,11 @@ from pyworker.logwatch import LogRules
 from pyworker.metrics import SERIAL, Metrics
 
 if TYPE_CHECKING:
-    from aiohttp import web
+    from aiohttp import ClientResponse, web
 
 MODEL_URL: Final = "http://127.0.0.1:5001"
+MODEL_LOG: Final = "model.log"
+MAX_QUEUE_TIME_S: Final = 30.0
 
 
 class BadPayload(ValueError):
@@ -58,12 +60,13 @@ def _as_it_is(payload: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """A path that clients POST to, forwarded to the same path of the server.
+    """A path that clients POST to, forwarded to the same path of the server, unless `server_path` is another.
 
     `load(payload, prompt_weight)` is the request's load in load units, and never raises: the server judges payloads. `units(event)`
     tells how many units of output (tokens, images) the bytes of one event of a streamed reply carry; None: the reply comes in one
     piece. `prepare` may change the payload on its way (raises BadPayload). `serve`, if given, answers in place of forwarding, for
     servers whose answer takes more than one call; its request holds a slot meanwhile, and is cancelled when the client goes away.
+    `respond`, if given, makes the client's reply out of the server's, in place of passing it on.
     """
 
     path: str
@@ -71,6 +74,13 @@ class Route:
     units: Callable[[bytes], int] | None = None
     prepare: Callable[[Mapping[str, Any]], Mapping[str, Any]] = _as_it_is
     serve: Callable[[Server, Mapping[str, Any]], Awaitable[Answer]] | None = None
+    respond: Callable[[web.BaseRequest, ClientResponse], Awaitable[web.StreamResponse]] | None = None
+    server_path: str = ""
+
+    @property
+    def target(self) -> str:
+        """Return the path at the server."""
+        return self.server_path or self.path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +114,11 @@ class Backend:
     """One kind of inference server.
 
     `trial` makes a request unlike any before it (a cache must not help); its size is asked for between `trial_units_min` and
-    `trial_units_max`. The server is healthy when `health_path` answers 200. `keeps_connections` False: connections must not be used
-    for a second request. `model_url` is where it listens unless MODEL_SERVER_URL says otherwise. `server_headers(environment)` go
-    with every request to it (an API key). `required_environment` is what launch.sh cannot do without. `local_server` makes the
-    application of a backend that lives in this process.
+    `trial_units_max`. The server is healthy when `health_path` (or a whole address) answers 200, or if that is empty, when anything
+    answers. `keeps_connections` False: connections must not be used for a second request. `model_url`, `model_log` and
+    `max_queue_time_s` hold unless the environment says otherwise. `server_headers(environment)` go with every request to the server
+    (an API key). `required_environment` is what launch.sh cannot do without. `local_server` makes the application of a backend that
+    lives in this process.
     """
 
     name: str
@@ -120,6 +131,8 @@ class Backend:
     health_path: str = "/health"
     keeps_connections: bool = True
     model_url: str = MODEL_URL
+    model_log: str = MODEL_LOG
+    max_queue_time_s: float = MAX_QUEUE_TIME_S
     server_headers: Callable[[Mapping[str, str]], Mapping[str, str]] = _no_headers
     required_environment: tuple[str, ...] = ()
     local_server: Callable[[], Awaitable[web.Application]] | None = None

@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 
 from pyworker.backend import Ask, Backend, BadBackend, Trial, load_backend
 
-MAX_QUEUE_TIME_S: Final = 30.0
 PERF_LIMIT_S: Final = 28.0
 LOAD_TIMEOUT_S: Final = 1800.0
 DRAIN_TIMEOUT_S: Final = 120.0
@@ -111,7 +110,7 @@ def _settings(reader: _Reader, working_directory: Path) -> Settings:
         backend=backend,
         model_url=reader.url("MODEL_SERVER_URL", default=backend.model_url),
         model_headers=backend.server_headers(environment),
-        model_log=working_directory / environment.get("MODEL_LOG", "model.log"),
+        model_log=working_directory / environment.get("MODEL_LOG", backend.model_log),
         model_id=environment.get("MODEL_ID", ""),
         launch_command=_launch_command(reader, backend),
         launch_environment=_without_credentials(environment),
@@ -119,7 +118,7 @@ def _settings(reader: _Reader, working_directory: Path) -> Settings:
         working_directory=working_directory,
         slots=reader.integer("HEADGATE_SLOTS", default=0, minimum=0, maximum=4096),
         prompt_weight=reader.number("HEADGATE_PROMPT_WEIGHT", default=PROMPT_WEIGHT, minimum=0, maximum=100),
-        max_queue_time_s=reader.number("HEADGATE_MAX_QUEUE_TIME", default=MAX_QUEUE_TIME_S, minimum=0.1, maximum=3600),
+        max_queue_time_s=reader.number("HEADGATE_MAX_QUEUE_TIME", default=backend.max_queue_time_s, minimum=0.1, maximum=3600),
         perf_limit_s=reader.number("HEADGATE_PERF_SECONDS_MAX", default=PERF_LIMIT_S, minimum=1, maximum=600),
         load_timeout_s=reader.number("HEADGATE_LOAD_TIMEOUT_S", default=LOAD_TIMEOUT_S, minimum=1, maximum=_DAY_S),
         drain_timeout_s=reader.number("HEADGATE_DRAIN_TIMEOUT_S", default=DRAIN_TIMEOUT_S, minimum=0, maximum=_DAY_S),

@@ -76,9 +76,11 @@ class Upstream:
 
     async def healthy(self) -> bool:
         """Tell whether the server says that it is."""
+        path = self.backend.health_path
+        url = path if "://" in path else self.url + path
         try:
-            async with asyncio.timeout(HEALTH_TIMEOUT_S), self._session.get(self.url + self.backend.health_path) as reply:
-                return reply.status == 200
+            async with asyncio.timeout(HEALTH_TIMEOUT_S), self._session.get(url) as reply:
+                return reply.status == 200 or not path
         except (aiohttp.ClientError, OSError, TimeoutError):
             return False
 
@@ -112,7 +114,7 @@ class Upstream:
             yield 1
             return
         try:
-            async with self._request("POST", route.path, route.prepare(trial.payload)) as reply:
+            async with self._request("POST", route.target, route.prepare(trial.payload)) as reply:
                 async for units in _units(reply, route):
                     yield units
         except (aiohttp.ClientError, OSError, TimeoutError) as exc:
@@ -128,7 +130,9 @@ class Upstream:
         if route.serve is not None:
             return self._served(await route.serve(self, payload))
         try:
-            async with self._request("POST", route.path, route.prepare(payload)) as reply:
+            async with self._request("POST", route.target, route.prepare(payload)) as reply:
+                if route.respond is not None:
+                    return self._judged(await route.respond(request, reply))
                 reader = reader_of(reply.content_type, None)
                 response, whole = await (_whole(reply, reader) if _is_short(reply) else _stream(request, reply, reader))
                 # A refusal tells an error too, but that is the server's judgement of the payload.
@@ -138,8 +142,10 @@ class Upstream:
             raise UpstreamFailed(_told(exc)) from exc
 
     def _served(self, answer: Answer) -> tuple[web.StreamResponse, Outcome]:
-        response = web.Response(status=answer.status, body=answer.body, content_type=answer.content_type)
-        return response, Outcome.ERROR if self.backend.metrics.failed(answer.status) else Outcome.SUCCESS
+        return self._judged(web.Response(status=answer.status, body=answer.body, content_type=answer.content_type))
+
+    def _judged(self, response: web.StreamResponse) -> tuple[web.StreamResponse, Outcome]:
+        return response, Outcome.ERROR if self.backend.metrics.failed(response.status) else Outcome.SUCCESS
 
     @asynccontextmanager
     async def _request(self, method: str, path: str, payload: Mapping[str, Any] | None) -> AsyncIterator[aiohttp.ClientResponse]:

@@ -38,6 +38,7 @@ NEEDS: Final[Mapping[str, Mapping[str, str]]] = {
     "comfyui": {"COMFYUI_DIR": "."},
     "ooba": {"OOBA_DIR": "."},
     "openai": {"MODEL_LAUNCH_COMMAND": "vllm serve --port {port}"},
+    "vastai": {"MODEL_LAUNCH_COMMAND": "vllm serve --port {port}"},
 }
 
 
@@ -98,6 +99,7 @@ async def serving(name: str, folder: Path, *, stand_in: str = "", dialect: str =
             **needs,
             **changed,
         }
+        given = {key: value for key, value in given.items() if value}
         identity, settings = read_environment(given, working_directory=folder)
         running = asyncio.create_task(Worker(identity, settings).run())
         try:

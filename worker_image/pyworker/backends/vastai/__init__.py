@@ -1,0 +1,1 @@
+"""Files written for the marketplace's own worker (`from vastai import Worker, WorkerConfig, …`), unmodified."""
