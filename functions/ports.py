@@ -21,7 +21,7 @@ Errors, named for what the caller does next:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from functions.core.key_rotation import SigningKeys
@@ -334,29 +334,40 @@ class ScaleStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RentRequest:
-    """One create, complete: `env` includes the worker's token, so this value is never logged (its repr hides env)."""
+    """One create, complete. `env` includes the worker's token, `image_login` a registry's password: neither shows in a repr.
+
+    `image_login` is `-u USER -p TOKEN registry`, None for an image that anybody may pull.
+    """
 
     offer: Offer
     label: str
     autogroup: Autogroup
-    env: Mapping[str, str]
-
-    def __repr__(self) -> str:
-        """Show what is rented, never its environment."""
-        return f"RentRequest(offer_id={self.offer.offer_id}, label={self.label!r})"
+    env: Mapping[str, str] = field(repr=False)
+    image_login: str | None = field(default=None, repr=False)
 
 
 class Marketplace(Protocol):
-    """Where GPUs are rented. Every method may raise MarketplaceBusy and MarketplaceRefused; every call has a deadline."""
+    """Where GPUs are rented.
+
+    Every method may raise MarketplaceBusy, MarketplaceThrottled and MarketplaceRefused; every call ends in time, answered or not.
+    One that changes something is sent once: after MarketplaceBusy it may have happened, after the two others it has not.
+    """
 
     def search(self, autogroup: Autogroup) -> list[Offer]:
-        """Return the offers that match now, cheapest first, re-checked against the filters (the server may ignore some)."""
+        """Return the offers that match now, each once, cheapest first.
+
+        Prices are for the autogroup's disk and way of renting, with our bid where it bids: an offer whose least bid is above the
+        autogroup's most is left out. Every filter is checked again on our side (the server may ignore some), a row that
+        cannot be read is left out, and an answer that was cut off is asked for once more in another order.
+        """
 
     def create(self, request: RentRequest) -> int:
-        """Rent on demand and return the instance id.
+        """Rent the offer as it is priced, on demand or by its bid, and return the instance id.
 
-        NOT idempotent: after MarketplaceBusy it may have happened, so list by label before trying again. Raises OfferGone. A
-        contract that was created but did not start counts as created: the caller sees it in `instances` and destroys it.
+        NOT idempotent: after MarketplaceBusy it may have happened, so list by label before trying again. Raises OfferGone, also
+        for a bid that is too low by now. A contract that was created but did not start counts as created: the caller sees in
+        `instances` that it does not want to run, and destroys it. What was rented may be something else than the offer: see
+        `core.verifying`.
         """
 
     def instances(self, label_prefix: str) -> list[Instance]:
@@ -371,8 +382,29 @@ class Marketplace(Protocol):
     def stop(self, instance_id: int) -> None:
         """Ask to stop; asynchronous. Raises InstanceGone."""
 
+    def reboot(self, instance_id: int) -> None:
+        """Ask for a stop and a start that keep the GPUs and the disk; asynchronous.
+
+        Raises InstanceGone, and MarketplaceRefused (`invalid_id`) where no container runs.
+        """
+
+    def recycle(self, instance_id: int) -> None:
+        """Ask for a new container of the same image that keeps the GPUs, not the disk; asynchronous. Raises as `reboot` does."""
+
+    def label(self, instance_id: int, label: str) -> None:
+        """Change the label, by which `instances` finds it. Raises InstanceGone."""
+
+    def change_bid(self, instance_id: int, *, bid_micro_usd_per_hour: int) -> None:
+        """Bid another price for a machine that was rented by a bid; it may be stopped or start by that.
+
+        Raises InstanceGone, and MarketplaceRefused where it was rented on demand or the bid is no price.
+        """
+
     def destroy(self, instance_id: int) -> None:
         """Destroy; asynchronous and idempotent. Raises InstanceGone when it is gone already."""
 
     def logs(self, instance_id: int, *, lines: int) -> str:
         """Return the last lines of the instance's log. Raises InstanceGone."""
+
+    def credit_micro_usd(self) -> int:
+        """Return what is left of the account's credit; below zero everything is stopped, and storage goes on billing."""

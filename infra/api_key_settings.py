@@ -13,8 +13,8 @@ from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, Field, field_validator
 
-from infra.config_faults import refusal
-from infra.endpoint_settings import NAME_LENGTH_MAX, STRICT
+from infra.config_faults import STRICT, refusal
+from infra.endpoint_settings import NAME_LENGTH_MAX
 
 KEYS_MAX: Final = 4  # the one given out, the one that it replaces, and as many again for who is in a hurry
 RATE_MAX: Final = 1e9

@@ -19,8 +19,9 @@ from pydantic import AfterValidator, BaseModel, Field, SecretStr, ValidationErro
 from pydantic.alias_generators import to_camel
 
 from infra.api_key_settings import ApiKeySettings
-from infra.config_faults import Fault, StackFileInvalid, fault_of, key_of, refusal
-from infra.endpoint_settings import STRICT, AutogroupSettings, EndpointSettings, Name
+from infra.autogroup_settings import AutogroupSettings
+from infra.config_faults import STRICT, Fault, StackFileInvalid, fault_of, key_of, refusal
+from infra.endpoint_settings import EndpointSettings, Name
 
 NAMESPACE: Final = "headgate:"
 STACK_LENGTH_MAX: Final = 40  # `headgate-<stack>-report` is a role's name of at most 64
@@ -57,6 +58,9 @@ class StackSettings(BaseModel):
     )
     marketplace_url: Annotated[str, AfterValidator(_url)] = Field(
         default="https://console.vast.ai", description="the marketplace's base address"
+    )
+    marketplace_pace: float = Field(
+        default=1.0, ge=0, le=10, description="the pauses between calls, as a multiple of the documented ones (0 to 10)"
     )
     endpoints: dict[Name, EndpointSettings] = Field(description="the endpoint groups, as a map by name")
     api_keys: dict[Name, ApiKeySettings] = Field(
@@ -135,15 +139,16 @@ def _plaintext_faults(document: Mapping[str, object], encrypted: Collection[str]
         yield _plaintext(("marketplaceApiKey",))
     # Pulumi encrypts single values inside a map, and then calls the whole map secret.
     if "endpoints" not in encrypted:
-        for path, secret_env in _secret_envs(document):
-            yield from (_plaintext((*path, name)) for name in secret_env)
+        yield from map(_plaintext, _secret_paths(document))
 
 
-def _secret_envs(document: Mapping[str, object]) -> Iterator[tuple[tuple[str, ...], Mapping[str, object]]]:
+def _secret_paths(document: Mapping[str, object]) -> Iterator[tuple[str, ...]]:
     for name, endpoint in _items(document.get("endpoints")):
         for autogroup_name, autogroup in _items(dict(_items(endpoint)).get("autogroups")):
-            secret_env = dict(_items(dict(_items(autogroup)).get("secret_env")))
-            yield ("endpoints", name, "autogroups", autogroup_name, "secret_env"), secret_env
+            path, keys = ("endpoints", name, "autogroups", autogroup_name), dict(_items(autogroup))
+            yield from ((*path, "secret_env", variable) for variable, _ in _items(keys.get("secret_env")))
+            if keys.get("image_login"):
+                yield (*path, "image_login")
 
 
 def _items(value: object) -> Iterator[tuple[str, object]]:

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pulumi
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 VALUE_LENGTH_MAX: Final = 80
-SECRET_KEYS: Final = frozenset({"env", "secret_env", "marketplaceApiKey"})
+# How every part of the file is read: a number in quotes is a fault and not a guess, and no error holds a value by itself.
+STRICT: Final = ConfigDict(
+    strict=True, frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, hide_input_in_errors=True
+)
+SECRET_KEYS: Final = frozenset({"env", "secret_env", "image_login", "marketplaceApiKey"})
 _SIMILARITY_MIN: Final = 0.6
 
 # What people bring along from a Vast configuration or from an older description of it.
@@ -27,6 +31,10 @@ _ELSEWHERE: Final[Mapping[str, str]] = {
     "max_price": "Use 'max_hourly_cost_usd' for the group, or dph_total<=… in 'search_params' for one machine",
     "template_id": "Use 'template_hash'",
     "disk": "Use 'disk_gb'",
+    "bid_price": "Use 'rental_type', 'bid_factor' and 'max_bid_usd'",
+    "docker_login_user": "Use 'image_login'",
+    "docker_login_pass": "Use 'image_login'",
+    "docker_login_repo": "Use 'image_login'",
     "signingKeys": "The rotate function makes and names the keys: remove it",
 }
 

@@ -3,7 +3,8 @@
 * signing: the keys that sign tickets. Declared without a value: the rotate function makes the keys where they are kept, so that no
   seed ever passes through a deployment or its state. The route function alone may read it beside.
 * worker token: what the tokens of workers are derived from. Making it anew disowns every running worker.
-* marketplace: the marketplace's API key and the secret environment of workers. The scale function alone may read it.
+* marketplace: the marketplace's API key, the secret environment of workers and the logins of their images. The scale function
+  alone may read it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final
 import pulumi
 import pulumi_aws as aws
 import pulumi_random as random
+from pydantic import SecretStr
 
 from infra.config import StackSettings
 
@@ -59,11 +61,21 @@ def worker_token_secret(seed: str) -> str:
 
 
 def marketplace_secret(settings: StackSettings) -> str:
-    """Return the marketplace secret's JSON: the API key, and the secret environment by `<endpoint group>/<autogroup>`."""
-    secret_env = {
-        f"{endpoint}/{name}": {variable: value.get_secret_value() for variable, value in autogroup.secret_env.items()}
+    """Return the marketplace secret's JSON: the API key, and by `<endpoint group>/<autogroup>` the secrets of workers."""
+    autogroups = {
+        f"{endpoint}/{name}": autogroup
         for endpoint, group in settings.endpoints.items()
         for name, autogroup in group.autogroups.items()
-        if autogroup.secret_env
     }
-    return json.dumps({"api_key": settings.marketplace_api_key.get_secret_value(), "secret_env": secret_env}, sort_keys=True)
+    secret = {
+        "api_key": settings.marketplace_api_key.get_secret_value(),
+        "secret_env": {path: _revealed(autogroup.secret_env) for path, autogroup in autogroups.items() if autogroup.secret_env},
+        "image_login": {
+            path: autogroup.image_login.get_secret_value() for path, autogroup in autogroups.items() if autogroup.image_login
+        },
+    }
+    return json.dumps(secret, sort_keys=True)
+
+
+def _revealed(secrets: Mapping[str, SecretStr]) -> Mapping[str, str]:
+    return {name: value.get_secret_value() for name, value in secrets.items()}

@@ -1,8 +1,8 @@
-"""An endpoint group and its autogroups, as a stack file describes them.
+"""An endpoint group, as a stack file describes it.
 
-Parameter names are Vast's, unchanged; `max_hourly_cost_usd`, `ticket_ttl_s`, `blacklist` and the units in `disk_gb` and
-`boot_timeout_s` are Headgate's own. Defaults are those of the functions' model, where the units and meanings are defined too; a
-test compares the two. A description completes the sentence "Set …", since it is the remedy of a faulty value.
+Parameter names are Vast's, unchanged; `max_hourly_cost_usd`, `ticket_ttl_s` and `blacklist` are Headgate's own. Defaults are
+those of the functions' model, where the units and meanings are defined too; a test compares the two. A description completes the
+sentence "Set …", since it is the remedy of a faulty value.
 """
 
 from __future__ import annotations
@@ -11,16 +11,14 @@ import re
 from decimal import Decimal
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator
 
-from infra.config_faults import refusal
-from infra.launch_flags import launch_faults
-from infra.offer_query import query_faults, query_fields
-from infra.worker_environment import PlainEnv, SecretEnv
+from infra.autogroup_settings import MICRO_USD, AutogroupSettings
+from infra.config_faults import STRICT, refusal
+from infra.offer_query import query_fields
 
 WORKERS_MAX: Final = 10_000
 NAME_LENGTH_MAX: Final = 48  # two names, a stack and a worker's id fit the marketplace's label of 256
-MICRO_USD: Final = 1_000_000
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -33,71 +31,8 @@ def _name(text: str) -> str:
     return text
 
 
-def _query(text: str) -> str:
-    if faults := query_faults(text):
-        raise refusal("; ".join(faults), "Write it as for `vastai search offers`: 'gpu_name=RTX_4090 num_gpus=1 verified=true'")
-    return text
-
-
-def _launch_args(text: str) -> str:
-    if faults := launch_faults(text):
-        raise refusal("; ".join(faults), "Write flags of `vastai create instance`, as one text")
-    return text
-
-
 Name = Annotated[str, AfterValidator(_name)]
 Load = Annotated[float, Field(ge=0)]
-
-STRICT: Final = ConfigDict(
-    strict=True, frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False, hide_input_in_errors=True
-)
-
-
-class AutogroupSettings(BaseModel):
-    """One machine configuration that can serve the group."""
-
-    model_config = STRICT
-
-    search_params: Annotated[str, Field(min_length=1), AfterValidator(_query)] = Field(
-        description="which offers may be rented, in Vast's query language: 'gpu_name=RTX_4090 num_gpus=1 verified=true'"
-    )
-    image: str | None = Field(
-        default=None, min_length=1, max_length=1024, pattern=r"^\S+$", description="the worker image to run, with its tag"
-    )
-    template_hash: str | None = Field(
-        default=None, pattern=r"^[0-9A-Za-z]+$", description="the hash of a marketplace template, in place of 'image'"
-    )
-    backend: str | None = Field(
-        default=None, pattern=r"^[a-z0-9_]+$", description="which of pyworker's backends fits the inference server, such as tgi"
-    )
-    env: PlainEnv = Field(default_factory=dict, description="the worker's environment as a map of text to text, without secrets")
-    secret_env: SecretEnv = Field(default_factory=dict, description="the secret part of the worker's environment")
-    onstart: str | None = Field(default=None, max_length=4096, description="commands to run when an instance starts")
-    launch_args: Annotated[str, AfterValidator(_launch_args)] = Field(
-        default="", description="further flags of Vast's `create instance`, as one text"
-    )
-    gpu_ram: float = Field(default=0.0, ge=0, description="the GPU memory that the model needs, in GB")
-    disk_gb: float = Field(default=16.0, ge=8, le=65_536, description="the disk of an instance in GB, at least the marketplace's 8")
-    boot_timeout_s: float = Field(
-        default=900.0, ge=30, le=7200, description="after how many seconds (30 to 7200) a worker that is not ready counts as failed"
-    )
-
-    @field_validator("template_hash")
-    @classmethod
-    def _one_source(cls, template_hash: str | None, info: ValidationInfo) -> str | None:
-        if "image" not in info.data:  # faulty itself, and reported
-            return template_hash
-        if (info.data["image"] is None) == (template_hash is None):
-            both = "both 'image' and 'template_hash' are set" if template_hash else "neither 'image' nor 'template_hash' is set"
-            raise refusal(both, "Set exactly one of them")
-        return template_hash
-
-    @field_validator("env")
-    @classmethod
-    def _one_backend(cls, env: dict[str, str], info: ValidationInfo) -> dict[str, str]:
-        if "BACKEND" in env and info.data.get("backend") is not None:
-            raise refusal("BACKEND is set although 'backend' is", "Remove one of them")
-        return env
 
 
 class EndpointSettings(BaseModel):

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 
 import pulumi
 
-from infra.endpoint_settings import AutogroupSettings, EndpointSettings
+from infra.autogroup_settings import AutogroupSettings
+from infra.endpoint_settings import EndpointSettings
+from infra.offer_query import without_machines
 from infra.state_table import StateTable
 
 
@@ -34,21 +36,16 @@ def group_spec(endpoint: str, settings: EndpointSettings) -> dict[str, object]:
 
 
 def autogroup_spec(name: str, settings: AutogroupSettings, *, blacklist: tuple[int, ...]) -> dict[str, object]:
-    """Return the fields of the functions' Autogroup. The secret environment is not among them: it goes to Secrets Manager."""
-    shared = settings.model_dump(mode="json", exclude={"backend", "secret_env"})
+    """Return the fields of the functions' Autogroup. What is secret is not among them: it goes to Secrets Manager."""
+    shared = settings.model_dump(mode="json", exclude={"backend", "secret_env", "image_login", "max_bid_usd"})
     backend = {} if settings.backend is None else {"BACKEND": settings.backend}
     return {
         **shared,
         "name": name,
         "env": {**settings.env, **backend},
-        "search_params": _without_machines(settings.search_params, blacklist),
+        "search_params": without_machines(settings.search_params, blacklist),
+        "max_bid_micro_usd": settings.max_bid_micro_usd,
     }
-
-
-def _without_machines(search_params: str, machine_ids: tuple[int, ...]) -> str:
-    if not machine_ids:
-        return search_params
-    return f"{search_params} machine_id notin [{','.join(map(str, machine_ids))}]"
 
 
 def _item(endpoint: str, sort_key: str, spec: Mapping[str, object]) -> dict[str, object]:

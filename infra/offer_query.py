@@ -1,5 +1,7 @@
 """The shape of Vast's offer query, checked before anything is deployed: `gpu_name=RTX_4090 num_gpus>=1 geolocation in [SE,NO]`.
 
+A text that begins with `{` is the same in JSON, as the API and its SDK take it: `{"num_gpus": {"gte": 1}}`.
+
 The marketplace ignores a filter that it does not understand, which rents the wrong machine instead of failing. So the text must
 read as a sequence of `field operator value` and nothing else, and a field that is nearly the name of an offer's column is taken
 for a typing error. Fields that resemble none are passed on: the marketplace may have learned new ones.
@@ -10,9 +12,10 @@ Source of the grammar: `parse_query` of the `vastai` command line, 1.9.1; of the
 from __future__ import annotations
 
 import difflib
+import json
 import re
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 TERMS_MAX: Final = 64
 
@@ -43,8 +46,22 @@ OFFER_FIELDS: Final = frozenset(
 )
 
 
+_JSON_OPERATORS: Final = frozenset({"eq", "neq", "gt", "gte", "lt", "lte", "in", "notin"})
+_NO_FILTERS: Final[Mapping[str, str]] = {
+    "order": "set 'search_order' instead",
+    "type": "set 'rental_type' instead",
+    "limit": "remove it",
+    "allocated_storage": "set 'disk_gb' instead",
+    "disable_bundling": "remove it",
+}
+_ORDER_TERM: Final = re.compile(r"[-+]?(?P<field>[A-Za-z0-9_]+)[-+]?")
+ORDER_TERMS_MAX: Final = 8
+
+
 def query_faults(text: str) -> list[str]:
     """Return what is wrong with an offer query, one clause a fault, in the order of the text; empty if nothing is."""
+    if _is_json(text):
+        return list(_json_faults(text))
     faults: list[str] = []
     position = 0
     for _ in range(TERMS_MAX):
@@ -60,7 +77,64 @@ def query_faults(text: str) -> list[str]:
 
 def query_fields(text: str) -> frozenset[str]:
     """Return the fields that a well-formed query filters on."""
+    if _is_json(text):
+        return frozenset(json.loads(text))
     return frozenset(term["field"] for term in _TERM.finditer(text))
+
+
+def order_faults(text: str) -> list[str]:
+    """Return what is wrong with an order of offers, one clause a fault; empty if nothing is."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if len(words) > ORDER_TERMS_MAX:
+        return [f"names more than {ORDER_TERMS_MAX} columns"]
+    terms = [(word, _ORDER_TERM.fullmatch(word)) for word in words]
+    faults = [f"orders by {word!r}, which is no column" for word, term in terms if term is None]
+    return faults + [fault for _, term in terms if term is not None for fault in _field_faults(term["field"], "orders by")]
+
+
+def without_machines(text: str, machine_ids: tuple[int, ...]) -> str:
+    """Return a well-formed query that names no machine, with these machines left out."""
+    if not machine_ids:
+        return text
+    if _is_json(text):
+        return json.dumps({**json.loads(text), "machine_id": {"notin": list(machine_ids)}})
+    return f"{text} machine_id notin [{','.join(map(str, machine_ids))}]"
+
+
+def _is_json(text: str) -> bool:
+    return text.lstrip().startswith("{")
+
+
+def _json_faults(text: str) -> Iterator[str]:
+    try:
+        query = json.loads(text)
+    except (ValueError, RecursionError):
+        yield "begins with '{' and is no JSON"
+        return
+    for field, conditions in query.items():
+        if field in _NO_FILTERS:
+            yield f"holds {field!r}, which is no filter: {_NO_FILTERS[field]}"
+            continue
+        yield from _field_faults(field)
+        if not isinstance(conditions, dict):
+            yield f'has no operator for {field!r}: write {{"{field}": {{"eq": …}}}}'
+            continue
+        for op, value in conditions.items():
+            yield from _condition_faults(field, op, value)
+
+
+def _condition_faults(field: str, op: str, value: Any) -> Iterator[str]:
+    if op not in _JSON_OPERATORS:
+        yield f"has no operator {op!r}: use one of {' '.join(sorted(_JSON_OPERATORS))}"
+        return
+    values = value if isinstance(value, list) else [value]
+    if (op in _LISTS) is not isinstance(value, list) or any(isinstance(each, list | dict) for each in values):
+        yield f"needs {'a list of values' if op in _LISTS else 'one value'} for {field!r} with {op!r}"
+
+
+def _field_faults(field: str, verb: str = "filters on") -> Iterator[str]:
+    if field not in OFFER_FIELDS and (near := difflib.get_close_matches(field, OFFER_FIELDS, n=1, cutoff=_SIMILARITY_MIN)):
+        yield f"{verb} {field!r}, which offers do not have ({near[0]!r} is meant?)"
 
 
 def _term_faults(term: re.Match[str]) -> Iterator[str]:
@@ -68,8 +142,7 @@ def _term_faults(term: re.Match[str]) -> Iterator[str]:
     value = term["value"].strip(",[]")
     if op not in _OPERATORS:
         yield f"has no operator {op!r}: use one of = != > >= < <= in notin"
-    if field not in OFFER_FIELDS and (near := difflib.get_close_matches(field, OFFER_FIELDS, n=1, cutoff=_SIMILARITY_MIN)):
-        yield f"filters on {field!r}, which offers do not have ({near[0]!r} is meant?)"
+    yield from _field_faults(field)
     if value.strip('"') in _ANY:
         if op not in _EQUAL:
             yield f"compares {field!r} with {value!r}, which only '=' can"

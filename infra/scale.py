@@ -40,6 +40,7 @@ def declare_scale(foundation: Foundation, needs: ScaleNeeds) -> Function:
             "HEADGATE_WORKER_TOKEN_SECRET_ARN": needs.credentials.worker_token_arn,
             "HEADGATE_MARKETPLACE_SECRET_ARN": needs.credentials.marketplace_arn,
             "HEADGATE_MARKETPLACE_URL": foundation.settings.marketplace_url,
+            "HEADGATE_MARKETPLACE_PACE": str(foundation.settings.marketplace_pace),
             "HEADGATE_REPORT_URL": needs.report_url,
             "HEADGATE_TICK_INTERVAL_S": str(foundation.settings.tick_interval_s),
             "HEADGATE_RENT_CONFIRM_S": str(foundation.settings.rent_confirm_s),

@@ -8,7 +8,7 @@ The shapes, JSON text each:
 * signing (written by `key_vault`, read by `nacl_signer`): `{"keys": [{"key_id": "k1795392000", "seed": "<base64, 32 bytes>",
   "published_at_s": …, "retired_at_s": …}], "active": "k1795392000", "rsa": "<PEM>", "revision": …}`
 * worker token: `{"secret": "<base64, 32 bytes>"}`
-* marketplace: `{"api_key": "…", "secret_env": {"<group>/<autogroup>": {"HF_TOKEN": "…"}}}`
+* marketplace: `{"api_key": "…", "secret_env": {"<group>/<autogroup>": {"HF_TOKEN": "…"}}, "image_login": {"…": "-u U -p P reg"}}`
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MarketplaceSecret:
-    """The marketplace's key, and by `<group>/<autogroup>` the variables that only the worker may see."""
+    """The marketplace's key, and by `<group>/<autogroup>` the variables that only the worker may see and the registry's login."""
 
     api_key: str = field(repr=False)
     secret_env: Mapping[str, Mapping[str, str]] = field(repr=False)
+    image_login: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,5 +105,7 @@ def worker_token_secret(secret: Mapping[str, Any]) -> bytes:
 
 
 def marketplace_secret(secret: Mapping[str, Any]) -> MarketplaceSecret:
-    """Return the marketplace's key and the workers' secret variables."""
-    return MarketplaceSecret(api_key=secret["api_key"], secret_env=secret.get("secret_env", {}))
+    """Return the marketplace's key, the workers' secret variables and the logins of their images."""
+    return MarketplaceSecret(
+        api_key=secret["api_key"], secret_env=secret.get("secret_env", {}), image_login=secret.get("image_login", {})
+    )

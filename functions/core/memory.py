@@ -33,6 +33,8 @@ AVOID_S: Final[Mapping[Fault, float]] = {
     Fault.TAKEN: 600.0,
 }
 AVOIDED_MAX: Final = 200
+# What the next rent may well meet again: an image that starts nowhere, or rows that never show what was offered.
+COUNTED: Final = frozenset({Fault.BOOT, Fault.MISMATCH})
 # The marketplace means the account, not the request: no other rent would fare better.
 ACCOUNT_CODES: Final = frozenset({"auth_error", "missing_billing", "insufficient_credit", "search_quota_exceeded"})
 
@@ -94,7 +96,7 @@ def _learn_from(state: ScalerState, action: Action, known: Mapping[str, Worker],
         case Destroy(worker_id=worker_id, reason=reason, fault=fault) if fault is not None:
             worker = known[worker_id]
             state = _avoid(state, worker, reason, fault, now_s=now_s)
-            return _count_failure(state, worker.rental.autogroup, reason, now_s=now_s) if fault is Fault.BOOT else state
+            return _count_failure(state, worker.rental.autogroup, reason, now_s=now_s) if fault in COUNTED else state
         case _:
             return state
 

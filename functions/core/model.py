@@ -26,6 +26,18 @@ class EndpointState(enum.StrEnum):
     STOPPED = "stopped"
 
 
+class RentalType(enum.StrEnum):
+    """How a machine is rented, as the marketplace's search spells it in the official client.
+
+    `ON_DEMAND`: at the listed price, for as long as the offer lasts. `INTERRUPTIBLE`: at our bid; whoever bids more, or rents on
+    demand, stops it. `RESERVED`: offers that can be prepaid for a discount; until a person does that, it bills like `ON_DEMAND`.
+    """
+
+    ON_DEMAND = "on-demand"
+    INTERRUPTIBLE = "interruptible"
+    RESERVED = "reserved"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointGroup:
     """What clients call by name, and how its fleet may grow.
@@ -55,10 +67,18 @@ class EndpointGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Autogroup:
-    """One machine configuration that can serve a group. `env` holds no secret: those are merged in at the rent."""
+    """One machine configuration that can serve a group. `env` holds no secret: those are merged in at the rent.
+
+    `search_params` and `search_order` are in the language of `core.query`. An interruptible one bids `bid_factor` times the least
+    bid of an offer, and never more than `max_bid_micro_usd` per machine and hour.
+    """
 
     name: str
     search_params: str
+    search_order: str = ""
+    rental_type: RentalType = RentalType.ON_DEMAND
+    bid_factor: float = 1.1
+    max_bid_micro_usd: int = 0
     image: str | None = None
     template_hash: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)
@@ -71,7 +91,7 @@ class Autogroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A machine for rent now. Prices are for the disk size that was searched for."""
+    """A machine for rent now. Prices are for the disk size that was searched for, and with our bid where it is rented by one."""
 
     offer_id: int
     machine_id: int
@@ -83,11 +103,15 @@ class Offer:
     dlperf: float
     reliability: float
     geolocation: str = ""
+    bid_micro_usd_per_hour: int | None = None  # for the machine without its storage; None: on demand
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instance:
-    """What the marketplace says of one rented machine. `running` is what it does, `wants_running` what was asked of it."""
+    """What the marketplace says of one rented machine. `running` is what it does, `wants_running` what was asked of it.
+
+    What it does not say is 0, empty or None: unknown, and never taken for a difference.
+    """
 
     instance_id: int
     label: str
@@ -97,6 +121,9 @@ class Instance:
     failed: bool = False  # the marketplace says that it will not run: image or daemon error, offline
     message: str = ""
     machine_id: int = 0
+    gpu_name: str = ""
+    num_gpus: int = 0
+    interruptible: bool | None = None
     running_micro_usd_per_hour: int = 0
     stopped_micro_usd_per_hour: int = 0
 
@@ -114,6 +141,7 @@ class Rental:
     machine_id: int = 0
     gpu_name: str = ""
     num_gpus: int = 1
+    bid_micro_usd_per_hour: int | None = None  # what was bid for the machine; None: rented on demand
     running_micro_usd_per_hour: int = 0
     stopped_micro_usd_per_hour: int = 0
     dlperf: float = 0.0

@@ -24,7 +24,7 @@ class Fault(enum.StrEnum):
 
     BOOT = "boot"  # never became ready: counts towards the crash breaker of its autogroup
     SERVICE = "service"  # failed or fell silent while it served
-    MISMATCH = "mismatch"  # not the machine or not the price that was offered
+    MISMATCH = "mismatch"  # not what was offered: counts towards the breaker too
     TAKEN = "taken"  # its GPUs serve someone else: it cannot be started again
 
 
@@ -186,6 +186,7 @@ def rental_of(action: Rent, *, now_s: float) -> Rental:
         machine_id=offer.machine_id,
         gpu_name=offer.gpu_name,
         num_gpus=offer.num_gpus,
+        bid_micro_usd_per_hour=offer.bid_micro_usd_per_hour,
         running_micro_usd_per_hour=offer.running_micro_usd_per_hour,
         stopped_micro_usd_per_hour=offer.stopped_micro_usd_per_hour,
         dlperf=offer.dlperf,

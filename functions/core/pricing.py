@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
+from math import ceil
 from typing import Final
 
 from functions.core.lifecycle import HELD
@@ -46,6 +47,16 @@ def headroom(group: EndpointGroup, workers: Iterable[Worker], strays: Iterable[I
     prices += [stray.running_micro_usd_per_hour for stray in strays]
     left_micro_usd_per_hour = group.max_hourly_cost_micro_usd - sum(prices)
     return Headroom(workers=group.max_workers - len(prices), micro_usd_per_hour=left_micro_usd_per_hour)
+
+
+def bid(least_micro_usd: int, *, factor: float, most_micro_usd: int) -> int | None:
+    """Return what to bid for a machine whose least bid is this, None where that would be more than we are ready to pay.
+
+    A bid above the least one keeps the machine for longer: whoever comes next has to outbid it, not just to match the floor.
+    """
+    if least_micro_usd <= 0 or least_micro_usd > most_micro_usd:
+        return None
+    return min(most_micro_usd, ceil(least_micro_usd * factor))
 
 
 def micro_usd(usd: Decimal) -> int:

@@ -1,23 +1,27 @@
-"""The offer query language of Vast's command line (`gpu_name=RTX_4090 num_gpus>=2 geolocation in [DE,NL]`), read and re-checked.
+"""The offer query language of Vast's command line (`gpu_name=RTX_4090 num_gpus>=2 geolocation in [DE,NL]`), and its other spelling.
 
-`parse_query` turns the text into the flat filter that the search API takes, as the official client does (vastai 1.9.1
+`parse_query` turns `search_params` into the flat filter that the search API takes, as the official client does (vastai 1.9.1
 `api/query.py parse_query`): tokens `field op value`, aliases, multipliers, `_` for a blank, `any` to drop a filter; numbers
-without a multiplier stay strings. `matches` checks a row against the filter on our side, because the server has been seen to
-ignore some. Rows and filters are plain JSON values; columns that a row does not have are not judged.
+without a multiplier stay strings. Text that begins with `{` is JSON: the flat filter itself, in the API's own units, as the
+official SDK takes a dict. `parse_order` reads the order of a search, `-dlperf_usd,dph`. A test holds both to the official client.
+
+Where the official client guesses, drops a word or fails on a traceback, this one refuses and names what it could not read.
 """
 
 from __future__ import annotations
 
-import operator
+import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
 Filter = Mapping[str, Mapping[str, Any]]
+Filters = dict[str, dict[str, Any]]
 
 QUERY_LENGTH_MAX: Final = 4096
-_ALIASES: Final = MappingProxyType(
+ORDER_TERMS_MAX: Final = 8
+ALIASES: Final = MappingProxyType(
     {
         "cuda_vers": "cuda_max_good",
         "display_active": "gpu_display_active",
@@ -38,41 +42,45 @@ _OPERATORS: Final = MappingProxyType(
         **dict.fromkeys(("nin", "notin", "not in"), "notin"),
     }
 )
+LISTS: Final = frozenset({"in", "notin"})
+_NAMES: Final = frozenset(_OPERATORS.values())
 _MULTIPLIERS: Final = MappingProxyType({"cpu_ram": 1000.0, "gpu_ram": 1000.0, "gpu_total_ram": 1000.0, "duration": 86_400.0})
 _LITERALS: Final[Mapping[str, Any]] = MappingProxyType(
     {"true": True, "True": True, "false": False, "False": False, "None": None, "null": None}
 )
 _ANY: Final = frozenset({"?", "*", "any"})
+# Keys of the search call that are no filters, and where an autogroup says them instead.
+_NO_FILTERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "order": "set search_order",
+        "type": "set rental_type",
+        "limit": "leave it out",
+        "allocated_storage": "set disk_gb",
+        "disable_bundling": "leave it out",
+    }
+)
 _TERM: Final = re.compile(
     r"""\s*(?P<field>[a-zA-Z0-9_]+)
         \s*(?P<op>[=><!]+|\s(?:not\s+in|notin|nin|in|not\s+eq|noteq|neq|eq|gte|gt|lte|lt)(?=[\s\[]))
         \s*(?P<value>\[[^\]]*\]|"[^"]*"|[^\s]+)\s*""",
     re.VERBOSE,
 )
+_COLUMN: Final = re.compile(r"[a-zA-Z0-9_]+")
 # What the official client asks for unless told otherwise.
 DEFAULTS: Final[Filter] = MappingProxyType({"verified": {"eq": True}, "external": {"eq": False}, "rentable": {"eq": True}})
-_LISTS: Final = frozenset({"in", "notin"})
-_COMPARE: Final[Mapping[str, Callable[[Any, Any], bool]]] = MappingProxyType(
-    {
-        "eq": operator.eq,
-        "neq": operator.ne,
-        "gt": operator.gt,
-        "gte": operator.ge,
-        "lt": operator.lt,
-        "lte": operator.le,
-    }
-)
 
 
 class MalformedQuery(ValueError):
     """The text is not a query; the message says where and what would be."""
 
 
-def parse_query(text: str, defaults: Filter = DEFAULTS) -> dict[str, dict[str, Any]]:
-    """Return the flat filter of a query text, over these defaults. Raises MalformedQuery."""
+def parse_query(text: str, defaults: Filter = DEFAULTS) -> Filters:
+    """Return the flat filter of a query, over these defaults. Raises MalformedQuery."""
     if len(text) > QUERY_LENGTH_MAX:
         raise MalformedQuery(f"the query is longer than {QUERY_LENGTH_MAX} characters")
-    filters: dict[str, dict[str, Any]] = {field: dict(conditions) for field, conditions in defaults.items()}
+    filters: Filters = {field: dict(conditions) for field, conditions in defaults.items()}
+    if text.lstrip().startswith("{"):
+        return _parse_object(text, filters)
     position = 0
     while text[position:].strip():
         term = _TERM.match(text, position)
@@ -83,18 +91,50 @@ def parse_query(text: str, defaults: Filter = DEFAULTS) -> dict[str, dict[str, A
     return filters
 
 
-def matches(row: Mapping[str, Any], filters: Filter) -> bool:
-    """Tell whether an offer's row satisfies every condition that it can be judged by."""
-    return all(
-        _holds(_column(row, field), name, wanted)
-        for field, conditions in filters.items()
-        if _is_judgeable(row, field)
-        for name, wanted in conditions.items()
-    )
+def parse_order(text: str) -> list[list[str]]:
+    """Return `dph` or `-score,num_gpus` as the API's list of `[column, direction]`. Raises MalformedQuery."""
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if len(words) > ORDER_TERMS_MAX:
+        raise MalformedQuery(f"an order has at most {ORDER_TERMS_MAX} columns")
+    return [_order_term(word) for word in words]
 
 
-def _add(filters: dict[str, dict[str, Any]], term: re.Match[str]) -> None:
-    field = _ALIASES.get(term["field"], term["field"])
+def _order_term(word: str) -> list[str]:
+    column = word.strip("+-")
+    if _COLUMN.fullmatch(column) is None:
+        raise MalformedQuery(f"`{word[:40]}` is no column to order by; write dph_total, -score or score-")
+    descending = "-" in word and "+" not in word
+    return [ALIASES.get(column, column), "desc" if descending else "asc"]
+
+
+def _parse_object(text: str, filters: Filters) -> Filters:
+    try:
+        asked = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise MalformedQuery(f"the query begins with {{ and is no JSON: {str(exc)[:80]}") from exc
+    for given, conditions in asked.items():
+        field = ALIASES.get(given, given)
+        if given in _NO_FILTERS:
+            raise MalformedQuery(f"{given} is no filter: {_NO_FILTERS[given]}")
+        if not isinstance(conditions, dict):
+            raise MalformedQuery(f'{given}: conditions are written as {{"{given}": {{"eq": …}}}}')
+        filters[field] = {name: _json_value(field, name, wanted) for name, wanted in conditions.items()}
+        if not conditions or conditions.get("eq") in _ANY:
+            del filters[field]  # also a default
+    return filters
+
+
+def _json_value(field: str, name: str, wanted: Any) -> Any:
+    if name not in _NAMES:
+        raise MalformedQuery(f"{field}: unknown operator {name[:20]}; use one of {', '.join(sorted(_NAMES))}")
+    values = wanted if name in LISTS and isinstance(wanted, list) else [wanted]
+    if (name in LISTS) is not isinstance(wanted, list) or any(isinstance(value, list | dict) for value in values):
+        raise MalformedQuery(f"{field}: {name} goes with {'a list of values' if name in LISTS else 'one value'}")
+    return wanted
+
+
+def _add(filters: Filters, term: re.Match[str]) -> None:
+    field = ALIASES.get(term["field"], term["field"])
     name = _OPERATORS.get(" ".join(term["op"].split()))
     if name is None:
         raise MalformedQuery(f"unknown operator {term['op'].strip()} after {field}")
@@ -102,10 +142,12 @@ def _add(filters: dict[str, dict[str, Any]], term: re.Match[str]) -> None:
     if text.strip('"') in _ANY:
         _drop(filters, field, name)
         return
-    filters.setdefault(field, {})[name] = _list(field, text) if name in _LISTS else _value(field, text)
+    value = _list(field, text) if name in LISTS else _value(field, text)
+    # Inside a list the official client leaves `true` a word; whoever compares reads it as the column's type.
+    filters.setdefault(field, {})[name] = _LITERALS.get(value, value) if isinstance(value, str) else value
 
 
-def _drop(filters: dict[str, dict[str, Any]], field: str, name: str) -> None:
+def _drop(filters: Filters, field: str, name: str) -> None:
     if name != "eq":
         raise MalformedQuery(f"{field}: `any` goes with `=` only")
     filters.pop(field, None)
@@ -124,7 +166,7 @@ def _value(field: str, text: str) -> Any:
         return _driver_number(word)
     if field in _MULTIPLIERS:
         return _number(field, word) * _MULTIPLIERS[field]
-    return _LITERALS.get(word, word)
+    return word
 
 
 def _number(field: str, word: str) -> float:
@@ -135,62 +177,15 @@ def _number(field: str, word: str) -> float:
 
 
 def _driver_number(word: str) -> int:
-    """Return 535.86.05 as 535086005, as the marketplace compares driver versions."""
-    parts = word.split(".")
-    if len(parts) != 3 or not all(part.isdigit() for part in parts):
+    number = driver_number(word)
+    if number is None:
         raise MalformedQuery(f"driver_version: `{word[:40]}` is not of the form 535.86.05")
+    return number
+
+
+def driver_number(version: str) -> int | None:
+    """Return 535.86.05 as 535086005, as the marketplace compares driver versions; None for what has not three parts."""
+    parts = version.split(".")
+    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
+        return None
     return int("".join(part.zfill(3) for part in parts))
-
-
-# Columns that the search knows under one name and the row shows under another.
-_VIRTUAL: Final[Mapping[str, tuple[str, Callable[[Any], Any]]]] = MappingProxyType(
-    {
-        "verified": ("verification", lambda shown: shown == "verified"),
-        "datacenter": ("hosting_type", lambda shown: shown == 1),
-        "driver_version": ("driver_vers", lambda shown: shown),
-        "geolocation": ("geolocation", lambda shown: None if shown is None else str(shown).rpartition(",")[2].strip()),
-    }
-)
-
-
-def _is_judgeable(row: Mapping[str, Any], field: str) -> bool:
-    return _VIRTUAL.get(field, (field,))[0] in row
-
-
-def _column(row: Mapping[str, Any], field: str) -> Any:
-    if field not in _VIRTUAL:
-        return row[field]
-    shown, read = _VIRTUAL[field]
-    return read(row[shown])
-
-
-def _holds(value: Any, name: str, wanted: Any) -> bool:
-    if isinstance(value, bool) or value is None:
-        value = bool(value) if isinstance(wanted, bool) else value
-    if name in _LISTS:
-        inside = any(_compare("eq", value, one) for one in wanted)
-        return inside if name == "in" else not inside
-    return _compare(name, value, wanted)
-
-
-def _compare(name: str, value: Any, wanted: Any) -> bool:
-    if value is None or wanted is None:
-        same = value is wanted
-        return {"eq": same, "neq": not same}.get(name, False)
-    left, right = _alike(value, wanted)
-    try:
-        return _COMPARE[name](left, right)
-    except TypeError:  # a word against a number: not equal, and in no order
-        return name == "neq"
-
-
-def _alike(value: Any, wanted: Any) -> tuple[Any, Any]:
-    """Return both sides in the row's type: the filter holds strings where the row holds numbers."""
-    if isinstance(value, bool):
-        return value, wanted if isinstance(wanted, bool) else str(wanted).lower() in {"true", "1"}
-    if isinstance(value, str):
-        return value.replace("_", " ").strip(), str(wanted).replace("_", " ").strip()
-    try:
-        return float(value), float(wanted)
-    except (TypeError, ValueError):
-        return value, wanted

@@ -39,9 +39,9 @@ from functions.core.plan import (
     Stop,
     WorkerAction,
 )
-from functions.core.pricing import PRICE_TOLERANCE, dollars
 from functions.core.routing import backlog
 from functions.core.snapshot import Snapshot
+from functions.core.verifying import mismatch
 from protocol.report import Phase
 from protocol.ticket import CLOCK_SKEW_S
 
@@ -83,6 +83,11 @@ class View:
         """Tell whether a good list lacks an instance that is old enough to be in it."""
         settled = self.now_s - worker.rental.state_since_s > LIST_LAG_S
         return self.listing is not None and settled and self.listing.of(worker) is None
+
+    def mismatch(self, worker: Worker) -> str | None:
+        """Say what of the worker's instance is not as it was offered, None as far as is known."""
+        instance = self.seen(worker)
+        return None if instance is None else mismatch(worker.rental, instance)
 
     def age_s(self, worker: Worker) -> float:
         """Return for how long the worker has been in its state."""
@@ -138,7 +143,7 @@ def _renting(worker: Worker, sight: View) -> WorkerAction | None:
         certain = missed and sight.age_s(worker) > sight.rent_confirm_s
         reason = f"not listed {sight.rent_confirm_s:.0f} s after the create: nothing was rented"
         return GiveUp(worker_id=worker.worker_id, reason=reason) if certain else None
-    wrong = _mismatch(worker, instance)
+    wrong = mismatch(worker.rental, instance)
     if wrong is not None:
         return _destroy(worker, instance.instance_id, wrong, Fault.MISMATCH)
     if not instance.wants_running:
@@ -147,7 +152,9 @@ def _renting(worker: Worker, sight: View) -> WorkerAction | None:
 
 
 def _booting(worker: Worker, sight: View) -> WorkerAction | None:
-    heard, phase = sight.heard(worker), worker.condition.phase
+    heard, phase, wrong = sight.heard(worker), worker.condition.phase, sight.mismatch(worker)
+    if wrong is not None:
+        return _condemn(worker, wrong, Fault.MISMATCH)
     if heard and phase is Phase.READY and worker.condition.perf > 0 and worker.condition.url:
         return MarkReady(worker_id=worker.worker_id, reason=f"measured at {worker.condition.perf:.1f} load/s")
     if heard and phase is Phase.ERROR:
@@ -163,9 +170,6 @@ def _unheard_boot(worker: Worker, sight: View) -> WorkerAction | None:
     instance = sight.seen(worker)
     if instance is None:
         return _ask(worker, "the marketplace does not list it") if sight.missing(worker) else None
-    wrong = _mismatch(worker, instance)
-    if wrong is not None:
-        return _condemn(worker, wrong, Fault.MISMATCH)
     if instance.failed:
         return _condemn(worker, f"the marketplace reports a failure: {_brief(instance.message or instance.status)}", Fault.BOOT)
     if not instance.wants_running and sight.age_s(worker) > REPEAT_AFTER_S:
@@ -181,7 +185,8 @@ def _ready(worker: Worker, sight: View) -> WorkerAction | None:
     since_s = sight.unready_since_s.get(worker.worker_id)
     if since_s is not None and sight.now_s - since_s > UNREADY_TIMEOUT_S:
         return _condemn(worker, f"not ready again for {UNREADY_TIMEOUT_S:.0f} s", Fault.SERVICE)
-    return None
+    wrong = sight.mismatch(worker)  # it came into service before any list showed it
+    return None if wrong is None else Drain(worker_id=worker.worker_id, to=_S.DESTROYING, reason=wrong)
 
 
 def _is_down(worker: Worker, sight: View) -> bool:
@@ -223,6 +228,10 @@ def _draining(worker: Worker, sight: View) -> WorkerAction | None:
         return _after_drain(worker, worker.rental.reason)
     if heard and worker.condition.phase is Phase.ERROR:
         return _condemn(worker, f"reported an error: {_brief(worker.condition.error)}", Fault.SERVICE)
+    wrong = sight.mismatch(worker)
+    if heard and wrong is not None:
+        # Repeated, so that no shortage takes it back.
+        return end_of_drain(worker, now_s=sight.now_s) or Drain(worker_id=worker.worker_id, to=_S.DESTROYING, reason=wrong)
     return None if heard else _silent(worker, sight)
 
 
@@ -277,16 +286,6 @@ def _starting(worker: Worker, sight: View) -> WorkerAction | None:
     if instance is not None and not instance.wants_running and age_s > REPEAT_AFTER_S:
         return Start(worker_id=worker.worker_id, instance_id=_instance_id(worker), reason="the start was lost")
     return _ask(worker, "the marketplace does not list it") if sight.missing(worker) else None
-
-
-def _mismatch(worker: Worker, instance: Instance) -> str | None:
-    rental = worker.rental
-    if instance.machine_id and rental.machine_id and instance.machine_id != rental.machine_id:
-        return f"machine {instance.machine_id} instead of {rental.machine_id} as offered"
-    if instance.running_micro_usd_per_hour > rental.running_micro_usd_per_hour * PRICE_TOLERANCE:
-        billed, offered = dollars(instance.running_micro_usd_per_hour), dollars(rental.running_micro_usd_per_hour)
-        return f"billed {billed} an hour, offered at {offered}"
-    return None
 
 
 def _condemn(worker: Worker, reason: str, fault: Fault | None) -> Destroy:

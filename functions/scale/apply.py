@@ -169,6 +169,7 @@ def _rent_request(action: Rent, desk: Desk) -> RentRequest:
         label=instance_label(desk.turn.settings.stack, endpoint, action.worker_id),
         autogroup=autogroup,
         env=worker_env(desk.turn.settings, desk.group, autogroup, identity),
+        image_login=desk.turn.settings.image_login.get(f"{endpoint}/{autogroup.name}"),
     )
 
 

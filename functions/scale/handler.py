@@ -44,7 +44,12 @@ _WORKER_TOKEN = CachedSecret(
 _MARKETPLACE = CachedSecret(
     required(os.environ, "HEADGATE_MARKETPLACE_SECRET_ARN"), marketplace_secret, clock=_CLOCK, read=_READ_SECRET
 )
-_HTTP = VastHttp(required(os.environ, "HEADGATE_MARKETPLACE_URL"), api_key=lambda: _MARKETPLACE().api_key, clock=_CLOCK)
+_HTTP = VastHttp(
+    required(os.environ, "HEADGATE_MARKETPLACE_URL"),
+    api_key=lambda: _MARKETPLACE().api_key,
+    clock=_CLOCK,
+    pace_factor=float(required(os.environ, "HEADGATE_MARKETPLACE_PACE")),
+)
 _PORTS = ScalePorts(
     store=DynamoScaleStore(DynamoTable(botocore_dynamodb(), required(os.environ, "HEADGATE_TABLE"))),
     marketplace=VastMarketplace(_HTTP, clock=_CLOCK),
@@ -93,6 +98,7 @@ def _settings() -> ScaleSettings:
         report_url=_REPORT_URL,
         worker_token_secret=_WORKER_TOKEN(),
         secret_env=_MARKETPLACE().secret_env,
+        image_login=_MARKETPLACE().image_login,
         tick_interval_s=_TICK_INTERVAL_S,
         rent_confirm_s=_RENT_CONFIRM_S,
     )

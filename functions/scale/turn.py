@@ -9,7 +9,7 @@ from typing import Final
 from functions.ports import Clock, Lease, LeaseLost, Marketplace, ScaleStore
 
 LEASE_S: Final = 75.0
-# One effect on the marketplace takes at most this long (see adapters/vast_http: pace, connect, trickling answer, last read).
+# One effect on the marketplace takes at most this long: the pause before it (adapters/vast_pace), and the exchange (vast_http).
 CALL_S_MAX: Final = 45.0
 LEASE_LOOK_S: Final = 3.0
 
@@ -25,12 +25,13 @@ class ScalePorts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScaleSettings:
-    """How this stack scales. `secret_env` is keyed `<group>/<autogroup>`; secrets never show in a repr."""
+    """How this stack scales. `secret_env` and `image_login` are keyed `<group>/<autogroup>`; secrets never show in a repr."""
 
     stack: str
     report_url: str
     worker_token_secret: bytes = field(repr=False)
     secret_env: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    image_login: Mapping[str, str] = field(default_factory=dict, repr=False)
     tick_interval_s: float = 5.0
     rent_confirm_s: float = 120.0
 

@@ -35,9 +35,9 @@ def _demand(assigned_load: float = 0.0) -> Demand:
     )
 
 
-def _after_boot_failure(state: ScalerState, number: int = 1) -> ScalerState:
+def _after_boot_failure(state: ScalerState, number: int = 1, *, fault: Fault = Fault.BOOT) -> ScalerState:
     snapshot = a_snapshot(a_worker(number, WorkerState.BOOTING), state=state)
-    failure = Destroy(worker_id=worker_id(number), instance_id=number, reason="no such image", fault=Fault.BOOT)
+    failure = Destroy(worker_id=worker_id(number), instance_id=number, reason="no such image", fault=fault)
     return remember(snapshot, observe(snapshot, now_s=NOW_S), [failure], now_s=NOW_S)
 
 
@@ -142,3 +142,12 @@ def test_the_number_of_samples_is_bounded() -> None:
         samples = add_sample(samples, _demand(), window_s=60.0, now_s=NOW_S + step / 10)
 
     assert len(samples) == SAMPLES_MAX
+
+
+@pytest.mark.parametrize(("fault", "halted"), [(Fault.MISMATCH, True), (Fault.TAKEN, False), (Fault.SERVICE, False)])
+def test_machines_that_are_never_what_was_offered_trip_the_breaker(fault: Fault, *, halted: bool) -> None:
+    state = ScalerState()
+    for number in range(1, BREAKER_FAILURES + 1):
+        state = _after_boot_failure(state, number, fault=fault)
+
+    assert ("a" in state.halted_autogroups) is halted

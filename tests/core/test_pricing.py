@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from functions.core.labels import emptiest_shard, instance_label, label_prefix, new_worker_id, worker_of_label
 from functions.core.lifecycle import WorkerState
 from functions.core.model import shard_of
-from functions.core.pricing import Headroom, dollars, headroom, micro_usd
+from functions.core.pricing import Headroom, bid, dollars, headroom, micro_usd
 from tests.core.builders import CENTS_40, NOW_S, a_group, a_worker, an_instance, an_offer
 
 
@@ -66,3 +66,15 @@ def test_new_workers_go_where_the_fewest_are() -> None:
 
     assert emptiest_shard(fleet, max_workers=128) == 1
     assert emptiest_shard(fleet, max_workers=64) == 0
+
+
+@pytest.mark.parametrize(
+    ("least", "most", "ours"),
+    [(200_000, 400_000, 300_000), (300_000, 400_000, 400_000), (400_000, 400_000, 400_000), (400_001, 400_000, None), (0, 9, None)],
+)
+def test_a_bid_is_a_multiple_of_the_least_one_up_to_what_we_are_ready_to_pay(least: int, most: int, ours: int | None) -> None:
+    assert bid(least, factor=1.5, most_micro_usd=most) == ours
+
+
+def test_a_bid_is_never_below_the_least_one() -> None:
+    assert bid(333_333, factor=1.0, most_micro_usd=1_000_000) == 333_333

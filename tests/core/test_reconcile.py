@@ -102,6 +102,36 @@ def test_a_contract_that_costs_more_than_a_few_percent_above_its_offer_is_destro
     assert isinstance(step, Destroy) is destroyed
 
 
+def test_a_worker_that_reports_ready_on_another_machine_than_offered_does_not_come_into_service() -> None:
+    step = _step(_saying(a_worker(1, _S.BOOTING)), listed=(an_instance(machine_id=77),))
+
+    assert isinstance(step, Destroy)
+    assert step.fault is Fault.MISMATCH
+
+
+def test_a_bid_that_was_rented_on_demand_is_destroyed() -> None:
+    step = _step(a_worker(1, _S.BOOTING, bid_micro_usd_per_hour=390_000), listed=(an_instance(interruptible=False),))
+
+    assert isinstance(step, Destroy)
+    assert step.fault is Fault.MISMATCH
+
+
+def test_a_worker_in_service_that_turns_out_to_be_another_machine_is_drained_first() -> None:
+    step = _step(a_worker(1), listed=(an_instance(gpu_name="RTX 3090"),))
+
+    assert step == Drain(worker_id=worker_id(1), to=_S.DESTROYING, reason="a RTX 3090 instead of a RTX 4090 as offered")
+
+
+def test_a_worker_that_drains_as_another_machine_is_not_taken_back_until_it_is_free() -> None:
+    busy = a_condition(in_flight=1)
+    worker = replace(a_worker(1, _S.DRAINING, drain_to=_S.DESTROYING), condition=busy)
+    idle = replace(worker, condition=a_condition())
+    listed = (an_instance(num_gpus=4),)
+
+    assert isinstance(_step(worker, listed=listed), Drain)
+    assert isinstance(_step(idle, listed=listed), Destroy)
+
+
 def test_a_contract_that_was_created_stopped_is_destroyed() -> None:
     step = _step(a_worker(1, _S.RENTING, age_s=10), listed=(an_instance(wants_running=False, running=False),))
 

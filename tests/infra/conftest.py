@@ -16,7 +16,12 @@ CODE = Path("functions.zip")
 @pytest.fixture(scope="session")
 def stack() -> RecordedStack:
     """The stack `test`: group `llm` with a secret environment, group `hello`, two API keys."""
-    fast = autogroup(backend="tgi", env={"MODEL_ID": "m"}, secret_env={"HF_TOKEN": "hf_secret_of_the_group"})
+    fast = autogroup(
+        backend="tgi",
+        env={"MODEL_ID": "m"},
+        secret_env={"HF_TOKEN": "hf_secret_of_the_group"},
+        image_login="-u somebody -p registry_password registry.test",
+    )
     configured = as_file(
         endpoints={
             "llm": endpoint(autogroups={"fast": fast, "cheap": autogroup(image=None, template_hash="4e17788f")}),

@@ -171,6 +171,87 @@ ONE_FAULT: list[tuple[dict[str, Any], Fault]] = [
         ),
     ),
     (
+        with_autogroup(search_params={"num_gpus": 1}),
+        Fault(
+            key=f"{FAST}.search_params",
+            value=None,
+            fault='has no operator for \'num_gpus\': write {"num_gpus": {"eq": …}}',
+            remedy="Write it as for `vastai search offers`: 'gpu_name=RTX_4090 num_gpus=1 verified=true'",
+        ),
+    ),
+    (
+        with_autogroup(search_order="dph total"),
+        Fault(
+            key=f"{FAST}.search_order",
+            value="'dph total'",
+            fault="orders by 'dph total', which is no column",
+            remedy="Write it as for `vastai search offers --order`: 'dph_total' or 'score-,num_gpus'",
+        ),
+    ),
+    (
+        with_autogroup(rental_type="spot"),
+        Fault(
+            key=f"{FAST}.rental_type",
+            value="'spot'",
+            fault="must be 'on-demand', 'interruptible' or 'reserved'",
+            remedy="Set on-demand, interruptible (by a bid) or reserved (offers that can be prepaid)",
+        ),
+    ),
+    (
+        with_autogroup(rental_type="interruptible"),
+        Fault(
+            key=f"{FAST}.max_bid_usd",
+            value=None,
+            fault="is required where 'rental_type' is interruptible",
+            remedy="Set the most to bid for a machine, in dollars an hour",
+        ),
+    ),
+    (
+        with_autogroup(max_bid_usd=0.5),
+        Fault(
+            key=f"{FAST}.max_bid_usd",
+            value="0.5",
+            fault="is set although nothing is bid",
+            remedy="Set 'rental_type' to interruptible, or remove it",
+        ),
+    ),
+    (
+        with_autogroup(rental_type="interruptible", max_bid_usd=0.5, bid_factor=0.9),
+        Fault(
+            key=f"{FAST}.bid_factor",
+            value="0.9",
+            fault="must be greater than or equal to 1",
+            remedy="Set how many times the least bid to bid, 1 to 10",
+        ),
+    ),
+    (
+        with_autogroup(image_login="somebody:password"),
+        Fault(
+            key=f"{FAST}.image_login",
+            value="(not shown)",
+            fault="is no login",
+            remedy="Write it as for `docker login`: '-u USER -p TOKEN registry.example.com'",
+        ),
+    ),
+    (
+        with_autogroup(bid_price=0.1),
+        Fault(
+            key=f"{FAST}.bid_price",
+            value=None,
+            fault="is not a key that Headgate knows",
+            remedy="Use 'rental_type', 'bid_factor' and 'max_bid_usd'",
+        ),
+    ),
+    (
+        {"marketplacePace": -1},
+        Fault(
+            key="headgate:marketplacePace",
+            value="-1",
+            fault="must be greater than or equal to 0",
+            remedy="Set the pauses between calls, as a multiple of the documented ones (0 to 10)",
+        ),
+    ),
+    (
         with_autogroup(env={"HF_TOKEN": "abc"}),
         Fault(
             key=f"{FAST}.env.HF_TOKEN",
@@ -382,7 +463,8 @@ def test_the_message_counts_the_faults_and_lists_one_a_line() -> None:
 
 
 def test_a_secret_in_plain_text_is_refused_without_showing_it() -> None:
-    values = stack_file(endpoints={"llm": endpoint(autogroups={"fast": autogroup(secret_env={"HF_TOKEN": "hf_value"})})})
+    secrets = {"secret_env": {"HF_TOKEN": "hf_value"}, "image_login": "-u u -p p registry.test"}
+    values = stack_file(endpoints={"llm": endpoint(autogroups={"fast": autogroup(**secrets)})})
 
     with pytest.raises(StackFileInvalid) as caught:
         parse_stack_file("test", texts(values), encrypted=())
@@ -390,6 +472,7 @@ def test_a_secret_in_plain_text_is_refused_without_showing_it() -> None:
     assert [(fault.key, fault.fault) for fault in caught.value.faults] == [
         ("headgate:marketplaceApiKey", "stands in the stack file unencrypted"),
         (f"{FAST}.secret_env.HF_TOKEN", "stands in the stack file unencrypted"),
+        (f"{FAST}.image_login", "stands in the stack file unencrypted"),
     ]
 
 

@@ -117,7 +117,7 @@ def test_the_scale_function_reaches_its_group_and_its_secrets_when_it_is_created
     assert observed.created == {
         "action": "create",
         "items": ["AUTOGROUP#fast", "SPEC"],
-        "secrets": [["secret"], ["api_key", "secret_env"]],
+        "secrets": [["secret"], ["api_key", "image_login", "secret_env"]],
     }
 
 

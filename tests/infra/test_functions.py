@@ -48,6 +48,7 @@ def test_the_scale_functions_environment(stack: RecordedStack) -> None:
         "HEADGATE_WORKER_TOKEN_SECRET_ARN": SECRET.format("worker-token"),
         "HEADGATE_MARKETPLACE_SECRET_ARN": SECRET.format("marketplace"),
         "HEADGATE_MARKETPLACE_URL": "https://console.vast.ai",
+        "HEADGATE_MARKETPLACE_PACE": "1.0",
         "HEADGATE_REPORT_URL": "https://headgate-test-report.lambda-url.eu-west-1.on.aws",
         "HEADGATE_TICK_INTERVAL_S": "5",
         "HEADGATE_RENT_CONFIRM_S": "120",

@@ -15,10 +15,11 @@ from pydantic_core import PydanticUndefined
 
 from functions.adapters.dynamodb_items import read
 from functions.adapters.spec_codec import decode_autogroup, decode_group
-from functions.core.model import ApiKey, Autogroup, EndpointGroup, EndpointState, Scope
+from functions.core.model import ApiKey, Autogroup, EndpointGroup, EndpointState, RentalType, Scope
 from infra.api_key_settings import ApiKeySettings
 from infra.api_keys import key_item
-from infra.endpoint_settings import AutogroupSettings, EndpointSettings
+from infra.autogroup_settings import AutogroupSettings
+from infra.endpoint_settings import EndpointSettings
 from infra.group import autogroup_spec, group_spec
 from infra.program import main
 from tests.infra.recording import RecordedStack, record
@@ -61,6 +62,9 @@ def test_every_parameter_of_a_group_arrives() -> None:
 def test_every_parameter_of_an_autogroup_arrives() -> None:
     plain: dict[str, Any] = {
         "search_params": "num_gpus=2",
+        "search_order": "dph_total",
+        "rental_type": "interruptible",
+        "bid_factor": 1.25,
         "image": "example/worker:2",
         "onstart": "echo",
         "launch_args": "--ssh",
@@ -68,12 +72,34 @@ def test_every_parameter_of_an_autogroup_arrives() -> None:
         "disk_gb": 32.0,
         "boot_timeout_s": 60.0,
     }
-    configured = autogroup(**plain, backend="tgi", env={"MODEL_ID": "m"}, secret_env={"HF_TOKEN": "t"})
+    configured = autogroup(
+        **plain,
+        max_bid_usd=0.123456,
+        backend="tgi",
+        env={"MODEL_ID": "m"},
+        secret_env={"HF_TOKEN": "t"},
+        image_login="-u u -p p registry.test",
+    )
     settings = parsed(endpoints={"llm": endpoint(autogroups={"fast": configured})}).endpoints["llm"].autogroups["fast"]
 
     group = decode_autogroup(spec_item(autogroup_spec("fast", settings, blacklist=())))
 
-    assert group == Autogroup(name="fast", **plain, env={"MODEL_ID": "m", "BACKEND": "tgi"})
+    given = {**plain, "rental_type": RentalType.INTERRUPTIBLE, "env": {"MODEL_ID": "m", "BACKEND": "tgi"}}
+    assert group == Autogroup(name="fast", max_bid_micro_usd=123_456, **given)
+
+
+def test_a_query_that_is_a_map_arrives_as_its_json() -> None:
+    settings = parsed(endpoints={"llm": endpoint(autogroups={"fast": autogroup(search_params={"num_gpus": {"gte": 2}})})})
+
+    spec = autogroup_spec("fast", settings.endpoints["llm"].autogroups["fast"], blacklist=(7,))
+
+    assert json.loads(str(spec["search_params"])) == {"num_gpus": {"gte": 2}, "machine_id": {"notin": [7]}}
+
+
+def test_a_stack_files_ways_of_renting_are_the_functions() -> None:
+    ways = typing.get_args(AutogroupSettings.model_fields["rental_type"].annotation)
+
+    assert list(ways) == [way.value for way in RentalType]
 
 
 def test_an_item_holds_the_models_fields_and_no_others(stack: RecordedStack) -> None:
@@ -90,7 +116,9 @@ def test_a_template_in_place_of_an_image_arrives(stack: RecordedStack) -> None:
 
 
 def test_the_secret_environment_is_not_in_the_table(stack: RecordedStack) -> None:
-    assert "hf_secret_of_the_group" not in json.dumps(stack.item("autogroup-llm.fast"))
+    item = json.dumps(stack.item("autogroup-llm.fast"))
+
+    assert [secret for secret in ("hf_secret_of_the_group", "registry_password") if secret in item] == []
 
 
 def test_blacklisted_machines_are_left_out_of_the_search() -> None:

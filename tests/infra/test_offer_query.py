@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.core.query import parse_query
-from infra.offer_query import query_faults, query_fields
+from functions.core.query import MalformedQuery, parse_order, parse_query
+from infra.offer_query import order_faults, query_faults, query_fields, without_machines
 
 
 @pytest.mark.parametrize(
@@ -73,3 +75,64 @@ def test_a_query_of_any_length_is_read_in_bounded_steps() -> None:
 
 def test_the_fields_of_a_query() -> None:
     assert query_fields("gpu_name=RTX_4090 machine_id notin [1,2]") == {"gpu_name", "machine_id"}
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('{"num_gpus": 1}', 'has no operator for \'num_gpus\': write {"num_gpus": {"eq": …}}'),
+        ('{"num_gpus": {"is": 1}}', "has no operator 'is': use one of eq gt gte in lt lte neq notin"),
+        ('{"num_gpus": {"in": 1}}', "needs a list of values for 'num_gpus' with 'in'"),
+        ('{"num_gpus": {"eq": [1]}}', "needs one value for 'num_gpus' with 'eq'"),
+        ('{"gpu_nmae": {"eq": "X"}}', "filters on 'gpu_nmae', which offers do not have ('gpu_name' is meant?)"),
+        ('{"type": "bid"}', "holds 'type', which is no filter: set 'rental_type' instead"),
+        ('{"num_gpus": {"eq": 1}', "begins with '{' and is no JSON"),
+    ],
+)
+def test_a_fault_of_a_filter_in_json_says_what_is_wrong(text: str, fault: str) -> None:
+    assert query_faults(text) == [fault]
+
+
+CONDITIONS = st.dictionaries(st.sampled_from(["eq", "in", "gte", "is"]), st.integers() | st.lists(st.text(max_size=2)) | st.none())
+OBJECTS = st.dictionaries(FIELDS | st.sampled_from(["order", "type"]), CONDITIONS | st.integers()).map(json.dumps)
+
+
+@given(OBJECTS | st.text(alphabet='{}":,1a[] ', max_size=12).map("{".__add__))
+def test_the_scaler_can_read_every_filter_in_json_without_faults(text: str) -> None:
+    if not query_faults(text):
+        parse_query(text)
+
+
+@pytest.mark.parametrize("text", ["", "dph_total", "-score, num_gpus", "dlperf_usd-"])
+def test_an_order_of_columns_has_no_faults(text: str) -> None:
+    assert order_faults(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("dph total", "orders by 'dph total', which is no column"),
+        ("dhp_total", "orders by 'dhp_total', which offers do not have ('dph_total' is meant?)"),
+        (",".join(["dph"] * 9), "names more than 8 columns"),
+    ],
+)
+def test_a_fault_of_an_order_says_what_is_wrong(text: str, fault: str) -> None:
+    assert order_faults(text) == [fault]
+
+
+@given(st.text(alphabet="dph_total-+, ;", max_size=12))
+def test_the_scaler_can_read_every_order_without_faults(text: str) -> None:
+    try:
+        parse_order(text)
+    except MalformedQuery:
+        assert order_faults(text)
+
+
+def test_machines_are_left_out_in_either_spelling() -> None:
+    assert without_machines("num_gpus=1", (7, 9)) == "num_gpus=1 machine_id notin [7,9]"
+    assert json.loads(without_machines('{"num_gpus": {"eq": 1}}', (7,))) == {"num_gpus": {"eq": 1}, "machine_id": {"notin": [7]}}
+    assert without_machines("num_gpus=1", ()) == "num_gpus=1"
+
+
+def test_the_fields_of_a_filter_in_json() -> None:
+    assert query_fields('{"gpu_name": {"eq": "X"}, "machine_id": {"notin": [1]}}') == {"gpu_name", "machine_id"}

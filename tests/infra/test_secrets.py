@@ -21,7 +21,11 @@ def holding(stack: RecordedStack, text: str) -> list[Recorded]:
 def test_the_marketplace_secret_reads_as_the_functions_read_it(stack: RecordedStack) -> None:
     value = marketplace_secret(secret_value(stack, "marketplace"))
 
-    assert value == MarketplaceSecret(api_key="marketplace-key", secret_env={"llm/fast": {"HF_TOKEN": "hf_secret_of_the_group"}})
+    assert value == MarketplaceSecret(
+        api_key="marketplace-key",
+        secret_env={"llm/fast": {"HF_TOKEN": "hf_secret_of_the_group"}},
+        image_login={"llm/fast": "-u somebody -p registry_password registry.test"},
+    )
 
 
 def test_the_worker_token_secret_reads_as_the_functions_read_it(stack: RecordedStack) -> None:
@@ -33,7 +37,7 @@ def test_no_signing_key_passes_through_the_deployment(stack: RecordedStack) -> N
 
 
 def test_a_secret_is_in_its_version_and_nowhere_else(stack: RecordedStack) -> None:
-    texts = ["hf_secret_of_the_group", "marketplace-key", secret_value(stack, "worker-token")["secret"]]
+    texts = ["hf_secret_of_the_group", "registry_password", "marketplace-key", secret_value(stack, "worker-token")["secret"]]
 
     assert {each.type for text in texts for each in holding(stack, text)} == {"aws:secretsmanager/secretVersion:SecretVersion"}
 

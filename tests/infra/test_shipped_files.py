@@ -9,8 +9,9 @@ import pytest
 import yaml
 from pydantic_core import PydanticUndefined
 
+from infra.autogroup_settings import AutogroupSettings
 from infra.config import NAMESPACE, StackSettings, parse_stack_file
-from infra.endpoint_settings import AutogroupSettings, EndpointSettings
+from infra.endpoint_settings import EndpointSettings
 from sandbox.aws.settings import read_settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -28,6 +28,7 @@ ENVIRONMENT: Final = {
     "HEADGATE_WORKER_TOKEN_SECRET_ARN": "arn:token",
     "HEADGATE_MARKETPLACE_SECRET_ARN": "arn:marketplace",
     "HEADGATE_MARKETPLACE_URL": "https://market.test",
+    "HEADGATE_MARKETPLACE_PACE": "1.0",
     "HEADGATE_REPORT_URL": "https://report.test",
     "HEADGATE_TICK_INTERVAL_S": "5",
     "HEADGATE_RENT_CONFIRM_S": "120",
