@@ -51,7 +51,7 @@ sandbox: setup ## The same system, staying up until Ctrl-C, with commands to pas
 	@$(BIN)/python -m sandbox up $(ARGS)
 
 .PHONY: marketplace
-marketplace: setup ## The marketplace simulator alone (ARGS="--port 8482 --seed 7")
+marketplace: setup ## The marketplace simulator alone (ARGS="--port 8482 --seed 7 --speed 20 --faults typical")
 	@$(BIN)/python -m sandbox.marketplace $(ARGS)
 
 .PHONY: test

@@ -23,6 +23,8 @@ LOG_TAIL_CHARACTERS: Final = 2_000
 # An RTX 3090 of the sandbox; other models by their benchmark. Slow, so that a few requests a second need a fleet on two cores.
 TOKENS_PER_S: Final = "60"
 SLOTS: Final = "4"
+# Enough for every model that the sandbox asks for to have verified offers, whatever the seed.
+MACHINES: Final = "1000"
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 
 
@@ -116,6 +118,7 @@ class MarketProcess:
         key_file.write_text(self.api_key)
         arguments = {
             "--port": "0",
+            "--machines": MACHINES,
             "--seed": str(settings.seed),
             "--boot-speed": str(settings.boot_speed),
             "--credit": str(settings.credit_usd),

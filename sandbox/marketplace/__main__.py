@@ -1,6 +1,6 @@
 """Run the marketplace simulator: prints one line of JSON with its URL when it is ready, and stops on SIGTERM.
 
-python -m sandbox.marketplace --port 0 --seed 7 --boot-speed 30 --faults typical --credit 25 --api-key-file key.txt
+python -m sandbox.marketplace --port 8482 --seed 7 --speed 20 --faults typical --credit 25 --api-key-file key.txt
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from sandbox.marketplace.faults import PRESETS, AnswerFault, Fate, Operation, Scripted
+from sandbox.marketplace.faults import PRESETS, Chance, FaultOptions, Operation, Scripted, Span, fault_of
+from sandbox.marketplace.gpus import YEAR_DEFAULT, YEARS
 from sandbox.marketplace.market import MarketOptions
 from sandbox.marketplace.processes import BootOptions
 from sandbox.marketplace.server import MarketplaceServer, ServerOptions
 from sandbox.marketplace.world import WorldOptions
 
 _SCRIPT = re.compile(r"(\w+):(\w+)@(\d+)")
+_CHANCE = re.compile(r"(\w+):(\w+)=([\d.]+)")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -41,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             world=world,
             seed=args.seed,
             port=args.port,
-            clock_speed=args.clock_speed,
+            speed=args.speed,
             rate_limits=args.rate_limits,
             boot=_boot(args, directory, boot_env),
             router_url=args.router,
@@ -76,12 +78,16 @@ def _parser() -> argparse.ArgumentParser:
     add("--port", type=int, default=0, help="port on 127.0.0.1; 0 picks a free one (default)")
     add("--seed", type=int, default=0, help="seed of everything that is drawn")
     add("--machines", type=int, default=300, help="machines on the market")
+    add("--year", type=int, choices=YEARS, default=YEAR_DEFAULT, help="whose GPU models and prices")
     add("--credit", type=float, default=100.0, metavar="USD", help="the account's credit")
     add("--api-key-file", metavar="FILE", help="file with the account's key; made in the state directory if not given")
-    add("--boot-speed", type=_factor, default=1.0, metavar="X", help="divides boot, stop and reboot times; money is not touched")
-    add("--clock-speed", type=_factor, default=1.0, metavar="X", help="the world's clock, and so money, runs X times as fast")
+    add("--boot-speed", type=_factor, default=1.0, metavar="X", help="boots, stops and reboots alone are X times as fast; no money")
+    add("--speed", type=_factor, default=1.0, metavar="X", help="the world's clock runs X times as fast: boots, money, everything")
     add("--faults", choices=list(PRESETS), default="none", help="what goes wrong by chance")
     add("--script", action="append", default=[], metavar="OPERATION:FAULT@N", help="let the N-th call of OPERATION meet FAULT")
+    add("--chance", action="append", default=[], metavar="OPERATION:FAULT=P", help="let each call of OPERATION meet FAULT so often")
+    add("--missing-image", action="append", default=[], metavar="IMAGE", help="an image that no host finds")
+    add("--latency", type=_span, metavar="S[-S]", help="seconds that every answer takes, or two bounds")
     add("--rate-limits", action="store_true", help="enforce the documented intervals between calls")
     add("--search-limit-max", type=int, metavar="N", help="no search answers more than N offers")
     add("--rivals-per-hour", type=float, default=0.05, metavar="X", help="rentals by others, per machine and hour")
@@ -107,11 +113,31 @@ def _factor(text: str) -> float:
 
 def _world(args: argparse.Namespace) -> WorldOptions:
     return WorldOptions(
-        market=MarketOptions(machines=args.machines, rivals_per_machine_hour=args.rivals_per_hour),
-        faults=replace(PRESETS[args.faults], scripted=tuple(_script(text) for text in args.script)),
+        market=MarketOptions(machines=args.machines, year=args.year, rivals_per_machine_hour=args.rivals_per_hour),
+        faults=_faults(args),
         boot_speed=args.boot_speed,
         credit_usd=args.credit,
         search_limit_max=args.search_limit_max,
+    )
+
+
+def _span(text: str) -> Span:
+    """Read one number of seconds, or two. argparse makes a message of the ValueError that wrong ones raise."""
+    least, _, most = text.partition("-")
+    span = Span(least_s=float(least), most_s=float(most or least))
+    if not 0 <= span.least_s <= span.most_s < float("inf"):
+        raise ValueError(text)
+    return span
+
+
+def _faults(args: argparse.Namespace) -> FaultOptions:
+    preset = PRESETS[args.faults]
+    return replace(
+        preset,
+        scripted=tuple(_script(text) for text in args.script),
+        chances=(*(_chance(text) for text in args.chance), *preset.chances),
+        missing_images=frozenset(args.missing_image),
+        latency=args.latency,
     )
 
 
@@ -120,10 +146,19 @@ def _script(text: str) -> Scripted:
     if match is None:
         raise SystemExit(f"--script {text!r}: expected OPERATION:FAULT@N, such as create:server_error_after@3")
     try:
-        fault = Fate(match[2]) if match[2] in [*Fate] else AnswerFault(match[2])
-        return Scripted(operation=Operation(match[1]), call=int(match[3]), fault=fault)
+        return Scripted(operation=Operation(match[1]), call=int(match[3]), fault=fault_of(match[2]))
     except ValueError as exc:
         raise SystemExit(f"--script {text!r}: {exc}") from exc
+
+
+def _chance(text: str) -> Chance:
+    match = _CHANCE.fullmatch(text)
+    if match is None:
+        raise SystemExit(f"--chance {text!r}: expected OPERATION:FAULT=P, such as create:wrong_machine=0.1")
+    try:
+        return Chance(operation=Operation(match[1]), fault=fault_of(match[2]), probability=float(match[3]))
+    except ValueError as exc:
+        raise SystemExit(f"--chance {text!r}: {exc}") from exc
 
 
 def _boot_env(pairs: Sequence[str]) -> dict[str, str]:

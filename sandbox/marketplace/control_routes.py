@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sandbox.marketplace.api import Call
 from sandbox.marketplace.errors import Refused, bad_request
-from sandbox.marketplace.faults import PRESETS, AnswerFault, Chance, Fate, Operation
+from sandbox.marketplace.faults import PRESETS, AnswerFault, Chance, Fate, Operation, fault_of
 from sandbox.marketplace.instance import Contract, to_s
 from sandbox.marketplace.ledger import ContractBill, usd
 
@@ -99,8 +99,7 @@ def add_fault(call: Call) -> object:
         plan.put(PRESETS[_one_of(call.body["preset"], list(PRESETS), "preset")])
         return {"success": True}
     operation = Operation(_one_of(call.body.get("operation"), [*Operation], "operation"))
-    name = _one_of(call.body.get("fault"), [*AnswerFault, *Fate], "fault")
-    fault = Fate(name) if name in [*Fate] else AnswerFault(name)
+    fault = fault_of(_one_of(call.body.get("fault"), [*AnswerFault, *Fate], "fault"))
     try:
         if "probability" not in call.body:
             return {"success": True, "call": plan.script_next(operation, fault, after=int(str(call.body.get("after", 0))))}

@@ -124,6 +124,11 @@ def trust_of(*, verified: bool, reliability: float) -> Trust:
     return Trust.TRUSTED if reliability >= TRUSTED_RELIABILITY_MIN else Trust.VERIFIED
 
 
+def fault_of(name: str) -> AnswerFault | Fate:
+    """Return the fault of this name. Raises ValueError when there is none."""
+    return Fate(name) if name in [*Fate] else AnswerFault(name)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chance:
     """Every call of `operation` meets `fault` with this probability; a fate can only meet a create."""

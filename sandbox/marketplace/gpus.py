@@ -6,7 +6,8 @@ offers of 949 machines), with every model of at least three machines.
 `catalogue/gpus_2026.csv` has prices and lowest bids of 67,031 search results of May to August 2026 (minebtx-start, MIT), one value
 a machine; how common a model is, and its benchmark, from a count of the whole market in December 2025; how many GPUs a machine has
 from 2024 where the model existed then. Models that 2026 shows on fewer than four machines, or without a benchmark, are left out.
-Memory bandwidth and power of models newer than 2024 are their maker's data sheet's.
+Memory bandwidth and power of models newer than 2024 are their maker's data sheet's; an RTX A6000 has the memory of 2024, since four
+of the six machines of 2026 give up some of it to error correction.
 
 In both files: `machines` is the model's weight in the market, `dlperf` the marketplace's benchmark, `tflops` single precision,
 `bandwidth_gb_s` of the memory and `price_micro_usd` (seven quantiles, an hour) per GPU; `bid_ratio` is the lowest bid over the

@@ -1,6 +1,6 @@
 """The simulator on a socket: bytes in and out of `Api`, time into `World`, its effects into processes.
 
-The world's clock starts at the wall clock's epoch time and then follows the monotonic clock times `clock_speed`. With the default
+The world's clock starts at the wall clock's epoch time and then follows the monotonic clock times `speed`. With the default
 of 1 a second costs a second; `boot_speed`, a knob of the world, shortens boots without touching money.
 
 Between requests one timer sleeps until the world's next event. Everything runs on one event loop; nothing in the world is ever
@@ -38,7 +38,7 @@ class WorldClock:
 
     def __init__(self, speed: float) -> None:
         if speed <= 0:
-            raise ValueError(f"clock_speed must be positive, not {speed}")
+            raise ValueError(f"speed must be positive, not {speed}")
         self.speed = speed
         self._epoch_s, self._started_s = time.time(), time.monotonic()
 
@@ -63,7 +63,7 @@ class ServerOptions:
     world: WorldOptions = field(default_factory=WorldOptions)
     seed: int = 0
     port: int = 0
-    clock_speed: float = 1.0
+    speed: float = 1.0
     rate_limits: bool = False
     boot: BootOptions | None = None
     router_url: str | None = None
@@ -74,7 +74,7 @@ class MarketplaceServer:
 
     def __init__(self, options: ServerOptions) -> None:
         self._options = options
-        self._clock = WorldClock(options.clock_speed)
+        self._clock = WorldClock(options.speed)
         self._processes = None if options.boot is None else LocalProcesses(options.boot, on_exit=self._process_exited)
         take_port: Callable[[], int] | None = None if options.boot is None else LocalPorts().take
         self.world = World(options.world, rng=random.Random(options.seed), now_s=self._clock.now_s(), take_port=take_port)

@@ -107,7 +107,7 @@ def _served() -> Iterator[tuple[MarketplaceServer, asyncio.AbstractEventLoop]]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    server = MarketplaceServer(ServerOptions(api_key=API_KEY, world=WORLD, seed=3, clock_speed=CLOCK_SPEED))
+    server = MarketplaceServer(ServerOptions(api_key=API_KEY, world=WORLD, seed=3, speed=CLOCK_SPEED))
     asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result(timeout=10)
     try:
         yield server, loop

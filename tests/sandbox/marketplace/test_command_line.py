@@ -129,6 +129,19 @@ def test_scripts_and_presets_are_read() -> None:
         assert program.ask("POST", "/api/v0/bundles/", {"limit": 1})["offers"]
 
 
+def test_the_command_of_the_readme_starts_a_market_whose_clock_runs_faster() -> None:
+    with _running("--seed", "7", "--speed", "20000", "--faults", "typical") as program:
+        first_s = program.ask("GET", "/_sim/bill")["now_s"]
+
+        until(lambda: program.ask("GET", "/_sim/bill")["now_s"] > first_s + 600, what="ten minutes of the world")
+
+
+def test_chances_images_and_latency_are_read() -> None:
+    flags = ("--chance", "search:rate_limited=1", "--missing-image", CREATE["image"], "--latency", "0.01-0.02")
+    with _running(*flags) as program, pytest.raises(requests.HTTPError, match="429"):
+        program.ask("POST", "/api/v0/bundles/", {})
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
@@ -137,6 +150,12 @@ def test_scripts_and_presets_are_read() -> None:
         (["--script", "search:offer_gone_404@1"], "can only happen to"),
         (["--faults", "some"], "--faults"),
         (["--boot-speed", "0"], "--boot-speed"),
+        (["--speed", "-1"], "--speed"),
+        (["--year", "1999"], "--year"),
+        (["--latency", "3-1"], "--latency"),
+        (["--chance", "create:wrong_machine"], "--chance"),
+        (["--chance", "search:wrong_machine=0.1"], "can only happen to"),
+        (["--chance", "create:wrong_machine=1.5"], "between 0 and 1"),
         (["--boot-command", "x", "--boot-env", "A"], "--boot-env"),
     ],
 )
