@@ -89,6 +89,7 @@ class Contract:
     listed_until_us: int | None = None
     destroyed_us: int | None = None
     history: list[Moment] = field(default_factory=list)
+    lasting: tuple[tuple[object, ...], str] | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_bid(self) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sandbox.marketplace.api import Call
 from sandbox.marketplace.faults import AnswerFault
 from sandbox.marketplace.instance import Contract, to_s
-from sandbox.marketplace.instance_row import instance_row
+from sandbox.marketplace.instance_row import instance_row, row_json
 from sandbox.marketplace.offers import Row
 from sandbox.marketplace.pages import cut, read_limit, read_order
 from sandbox.marketplace.query import Kind, compile_conditions
@@ -50,20 +51,20 @@ def list_pages(call: Call) -> object:
         token=call.request.query.get("after_token"),
         limit=read_limit(call.query_json("limit", PAGE_MAX), most=PAGE_MAX, of_nonsense=PAGE_OF_NONSENSE),
     )
-    return {
+    told = {
         "success": True,
         "instances_found": len(page.indexes),
         "total_instances": page.total,
         "label_counts": Counter(contract.label or "" for contract, _ in matching),
         "next_token": page.next_token,
-        "instances": [_projected(instance_row(matching[index][0], call.world.now_us), call) for index in page.indexes],
     }
+    return _with_rows(told, [matching[index][0] for index in page.indexes], call, columns=call.query_json("select_cols", None))
 
 
 def list_all(call: Call) -> object:
     """`GET /api/v0/instances/`: the legacy list, without pages."""
-    rows = [instance_row(contract, call.world.now_us) for contract in _listed(call)]
-    return {"success": True, "instances_found": len(rows), "instances": rows}
+    contracts = _listed(call)
+    return _with_rows({"success": True, "instances_found": len(contracts)}, contracts, call)
 
 
 def list_filters(call: Call) -> object:
@@ -101,8 +102,15 @@ def _stored(contract: Contract) -> Row:
     }
 
 
-def _projected(row: Row, call: Call) -> Row:
-    columns = call.query_json("select_cols", None)
+def _with_rows(told: Mapping[str, object], contracts: Sequence[Contract], call: Call, *, columns: object = None) -> bytes:
+    """Return the answer's JSON with the contracts' rows, or the chosen columns of them; a column that does not exist is null."""
+    now_us = call.world.now_us
     if not isinstance(columns, list) or columns == ["*"]:
-        return row
+        rows = [row_json(contract, now_us) for contract in contracts]
+    else:
+        rows = [json.dumps(_projected(instance_row(contract, now_us), columns)) for contract in contracts]
+    return f'{json.dumps(told, separators=(",", ":"))[:-1]},"instances":[{",".join(rows)}]}}'.encode()
+
+
+def _projected(row: Row, columns: list[object]) -> Row:
     return {str(column): row.get(str(column)) for column in columns}

@@ -7,6 +7,8 @@ null; for instances `vram_costperhour = dph_total / gpu_totalram`, which differs
 
 from __future__ import annotations
 
+import json
+
 from sandbox.marketplace.environment import public_ipaddr
 from sandbox.marketplace.instance import Contract, to_s
 from sandbox.marketplace.ledger import HOURS_PER_MONTH, usd
@@ -28,6 +30,19 @@ def instance_row(contract: Contract, now_us: int) -> Row:
         **_usage(contract),
         **_prices(contract),
     }
+
+
+def row_json(contract: Contract, now_us: int) -> str:
+    """Return the full row at `now_us` as JSON; what seldom changes is encoded once and kept with the contract."""
+    of = (
+        *(contract.order, contract.label, contract.tariff, contract.min_bid_micro_usd_per_hour),
+        *(contract.machine.moves, contract.ports_shown, len(contract.ports), contract.deposit_micro_usd, contract.discount),
+    )
+    if contract.lasting is None or contract.lasting[0] != of:
+        lasting = {**_identity(contract), **_network(contract), **_hardware(contract), **_prices(contract)}
+        contract.lasting = of, json.dumps(lasting, separators=(",", ":"))
+    passing = json.dumps({**_state(contract, now_us), **_usage(contract)}, separators=(",", ":"))
+    return f"{passing[:-1]},{contract.lasting[1][1:]}"
 
 
 def _identity(contract: Contract) -> Row:

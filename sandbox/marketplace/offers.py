@@ -20,7 +20,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from sandbox.marketplace.ledger import HOURS_PER_MONTH, usd
 from sandbox.marketplace.lifecycle import Link
@@ -37,8 +37,7 @@ FIRST_ASK_ID: Final = 28_000_000
 ASK_ID_STEP_MAX: Final = 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pricing:
+class Pricing(NamedTuple):
     """What a search says about prices: the disk in GiB to price with, and whether the caller bids."""
 
     allocated_gb: float = 5.0

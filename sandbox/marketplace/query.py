@@ -15,6 +15,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from typing import Any, Final
 
 from sandbox.marketplace.errors import bad_query
@@ -23,6 +24,8 @@ from sandbox.marketplace.offers import Offer, Pricing, Row
 LIMIT_DEFAULT: Final = 64
 LIMIT_MAX: Final = 3_000
 CONDITIONS_MAX: Final = 128
+# More names than a market has, so that each is made plain once.
+NAMES_MAX: Final = 4_096
 
 
 class Kind(Enum):
@@ -150,7 +153,10 @@ class Query:
 
     def matches(self, row: Row) -> bool:
         """Whether the row satisfies every condition."""
-        return all(test(row) for test in self.tests)
+        for test in self.tests:  # noqa: SIM110 - a search runs this on every offer: half the time of all() over a generator
+            if not test(row):
+                return False
+        return True
 
     def ranked(self, offers: Iterable[Offer]) -> list[Offer]:
         """Return the offers whose rows match, in order, at most `limit`; nulls come last."""
@@ -216,13 +222,21 @@ def _test(operation: str, value: object, kind: Kind, read: Read) -> Test:
     if compare is None:
         raise bad_query(f"Error in query parameters: {str(operation)[:32]} is not a valid operator")
     operand = _coerce(value, kind)
-    return lambda row: _holds(operation, value_of(row), operand, compare)
+    if operand is None:
+        return _is_null(operation, value_of)
+    unlike_null = operation == "neq"
+    return lambda row: unlike_null if (present := value_of(row)) is None else compare(present, operand)
 
 
-def _holds(operation: str, value: object, operand: object, compare: Compare) -> bool:
-    if value is None or operand is None:
-        return {"eq": value is operand, "neq": value is not operand}.get(operation, False)
-    return compare(value, operand)
+def _is_null(operation: str, value_of: Read) -> Test:
+    """Compare with null: only `eq` and `neq` can hold."""
+    match operation:
+        case "eq":
+            return lambda row: value_of(row) is None
+        case "neq":
+            return lambda row: value_of(row) is not None
+        case _:
+            return lambda _row: False
 
 
 def _typed(kind: Kind, read: Read) -> Read:
@@ -250,6 +264,7 @@ def _coerce(value: object, kind: Kind) -> object:
             return None if value is None else _plain(str(value))
 
 
+@lru_cache(maxsize=NAMES_MAX)
 def _plain(text: str) -> str:
     return text.replace("_", " ").strip()
 
