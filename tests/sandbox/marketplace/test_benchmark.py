@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -41,7 +42,7 @@ def _read_both_ways(shop: Shop, contract_id: int) -> tuple[object, object]:
 def test_a_row_that_is_kept_as_text_is_the_row_through_every_change() -> None:
     shop = Shop()
     contract_id = shop.rent({"price": 20.0})
-    changes = [
+    changes: list[Callable[[], object]] = [
         lambda: shop.wait(7_200),
         lambda: shop.put(f"/api/v0/instances/{contract_id}/", {"label": "another"}),
         lambda: shop.put(f"/api/v0/instances/bid_price/{contract_id}/", {"price": 19.0}),
