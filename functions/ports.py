@@ -41,6 +41,7 @@ from functions.core.model import (
 from functions.core.rate_limit import Budgets, Price
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
+from protocol.vast_report import VastReport
 
 FORGOTTEN_AT_ONCE_MAX: Final = 25  # what DynamoDB takes in one batch
 
@@ -274,6 +275,13 @@ class ReportStore(PublicKeySource, Protocol):
 
         Raises WorkerGone when the worker does not exist or is DESTROYED, StaleReport when the stored condition is of the same
         run and has an equal or higher seq.
+        """
+
+    def merge_condition(self, endpoint: str, worker_id: str, said: VastReport, *, now_s: float) -> Worker:
+        """Take over what one of Vast's workers said, in ONE conditional write, and return the worker as it now is.
+
+        What was not said stays as it is. If it says how many requests are in flight, what routers have assigned by now is noted
+        in `assigned_seen_load`, and what that was before in `assigned_before_load`. Raises WorkerGone.
         """
 
     def delete_requests(self, endpoint: str, request_idxs: Sequence[int], *, worker_id: str) -> int:

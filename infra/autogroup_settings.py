@@ -102,6 +102,10 @@ class AutogroupSettings(BaseModel):
     boot_timeout_s: float = Field(
         default=900.0, ge=30, le=7200, description="after how many seconds (30 to 7200) a worker that is not ready counts as failed"
     )
+    report_addr_token: bool = Field(
+        default=False,
+        description="true to put the worker's token into REPORT_ADDR, for workers of Vast's from before 2025 that send none",
+    )
 
     @property
     def max_bid_micro_usd(self) -> int:

@@ -151,6 +151,9 @@ class ReportAnswer:
 class Completions:
     """Requests that one worker has served. `POST /delete_requests/`; at most COMPLETIONS_MAX a call; repeats are harmless.
 
+    Vast's workers send as many as there are, and the same again until they are taken. Of theirs the first COMPLETIONS_MAX are
+    acted upon; the records of the others are forgotten by their age.
+
     Entries that say `success: false` are left out: their client will ask again, and the router must remember who failed it.
     """
 
@@ -163,8 +166,18 @@ class Completions:
         rows = _value(wire, field, list)
         if len(rows) > COMPLETIONS_MAX:
             raise MalformedReport(field, f"{len(rows)} entries; send at most {COMPLETIONS_MAX} a call")
-        idxs = [(_request_idx(row, field), _succeeded(row if isinstance(row, dict) else wire)) for row in rows]
-        return cls(request_idxs=tuple(idx for idx, succeeded in idxs if succeeded))
+        return cls(request_idxs=tuple(_served(rows, wire, field)))
+
+    @classmethod
+    def parse_any_number(cls, wire: Mapping[str, Any]) -> Self:
+        """Read what one of Vast's workers sends, in either form. Raises MalformedReport."""
+        field = "requests" if "requests" in wire else "request_idxs"
+        return cls(request_idxs=tuple(_served(_value(wire, field, list), wire, field))[:COMPLETIONS_MAX])
+
+
+def _served(rows: list[Any], wire: Mapping[str, Any], field: str) -> list[int]:
+    idxs = [(_request_idx(row, field), _succeeded(row if isinstance(row, dict) else wire)) for row in rows]
+    return [idx for idx, succeeded in idxs if succeeded]
 
 
 def _request_idx(row: Any, field: str) -> int:

@@ -48,6 +48,16 @@ class HttpRequest:
         scheme, _, token = self.headers.get("authorization", "").partition(" ")
         return token.strip() if scheme.lower() == "bearer" else None
 
+    def basic_password(self) -> str | None:
+        """Return the password of a Basic Authorization header, None if there is no such header or it cannot be read."""
+        scheme, _, encoded = self.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "basic":
+            return None
+        try:
+            return base64.b64decode(encoded.strip(), validate=True).decode().partition(":")[2]
+        except (binascii.Error, ValueError):
+            return None
+
     def json_object(self, *, size_max: int) -> dict[str, Any]:
         """Return the body's JSON object of at most `size_max` bytes. Raises RequestRefused (413, 400)."""
         body = self._body(size_max)

@@ -13,7 +13,7 @@ from typing import Final
 
 from functions.core.lifecycle import COMING_OR_SERVING, WorkerState
 from functions.core.model import Offer, Rental, Worker
-from functions.core.routing import WORKER_SILENT_AFTER_S, is_routable
+from functions.core.routing import is_routable, is_silent
 from functions.core.scaler_state import LearnedPerf, ScalerState
 
 _SAMPLES_MAX: Final = 20  # beyond it an old mean would outweigh a new driver or engine version
@@ -82,7 +82,7 @@ def learn(learned: Mapping[str, LearnedPerf], worker: Worker) -> Mapping[str, Le
 def is_heard(worker: Worker, *, now_s: float) -> bool:
     """Tell whether the worker has reported of late, in this boot."""
     reported_at_s = worker.condition.reported_at_s
-    return reported_at_s > worker.rental.boot_started_at_s and now_s - reported_at_s <= WORKER_SILENT_AFTER_S
+    return reported_at_s > worker.rental.boot_started_at_s and not is_silent(worker, now_s=now_s)
 
 
 def is_serving(worker: Worker, *, now_s: float) -> bool:

@@ -87,6 +87,7 @@ class Autogroup:
     gpu_ram: float = 0.0
     disk_gb: float = 16.0
     boot_timeout_s: float = 900.0
+    report_addr_token: bool = False  # put the worker's token into REPORT_ADDR, for workers that know of no token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +173,11 @@ class Condition:
     perf_flags: tuple[str, ...] = ()
     cert_sha256: str = ""
     version: str = REPORT_VERSION
+    # Of Vast's own workers alone (see `core.vast_load`): load in flight, and what routers had assigned by the last report and by
+    # the one before it.
+    in_flight_load: float | None = None
+    assigned_seen_load: float = 0.0
+    assigned_before_load: float = 0.0
     queue_depth: int | None = None
     cache_use: float | None = None
 

@@ -41,6 +41,7 @@ from functions.core.plan import (
 )
 from functions.core.routing import backlog
 from functions.core.snapshot import Snapshot
+from functions.core.vast_load import tells_gauges
 from functions.core.verifying import mismatch
 from protocol.report import Phase
 from protocol.ticket import CLOCK_SKEW_S
@@ -129,8 +130,8 @@ def is_free(worker: Worker, *, now_s: float) -> bool:
     """
     if worker.condition.in_flight > 0 or worker.condition.reported_at_s <= worker.rental.state_since_s:
         return False
-    # The table adds in decimal and the worker in binary.
-    if backlog(worker) <= LOAD_ROUNDING * max(1.0, worker.assignments.assigned_load):
+    # The table adds in decimal and the worker in binary. Gauges prove nothing of tickets that have not arrived.
+    if not tells_gauges(worker) and backlog(worker) <= LOAD_ROUNDING * max(1.0, worker.assignments.assigned_load):
         return True
     last_arrival_s = worker.assignments.ticket_expires_at_s + CLOCK_SKEW_S
     return worker.condition.reported_at_s > last_arrival_s and now_s > last_arrival_s

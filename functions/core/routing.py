@@ -11,6 +11,8 @@ ticket has expired. But once every ticket has expired (and the skew of clocks ha
 can be on its way, and what it holds is all there is. The router that assigns next notes how much was done with by then. Neither
 "finished plus written off" nor "settled plus finished since" is ever more than what is really done, so the larger counts.
 
+*Vast's own workers* tell what they hold, and no totals: see `core.vast_load`.
+
 *Ceiling* is what a worker may queue: `max_queue_time` seconds of its measured performance. An idle worker takes one request
 whatever it costs, or a request dearer than the ceiling could never be served. A request whose client gives up on a worker after
 some seconds (`replay_timeout`) is not given a longer queue than that: it would be executed there and, once more, elsewhere.
@@ -36,6 +38,7 @@ from typing import Final
 from functions.core.affinity import Affinity
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Assignments, EndpointGroup, Settlement, WaitingRequest, Worker
+from functions.core.vast_load import SILENT_AFTER_S_2024, backlog_by_gauge, reports_by_chance, tells_gauges
 from protocol.report import Phase
 from protocol.ticket import CLOCK_SKEW_S
 
@@ -66,6 +69,8 @@ class Candidate:
 def backlog(worker: Worker) -> float:
     """Return the load that the worker still has before it, never negative."""
     said, given = worker.condition, worker.assignments
+    if tells_gauges(worker):
+        return backlog_by_gauge(worker, nothing_on_its_way=_nothing_on_its_way(worker))
     if _nothing_on_its_way(worker):
         return max(0.0, said.received_load - said.finished_load)
     done = max(said.finished_load + said.written_off_load, given.settled_load + said.finished_load - given.settled_finished_load)
@@ -75,6 +80,8 @@ def backlog(worker: Worker) -> float:
 def settlement(worker: Worker) -> Settlement | None:
     """Return what the next assignment should note; None if something is on its way, or the totals agree anyway."""
     said, given = worker.condition, worker.assignments
+    if tells_gauges(worker):
+        return None
     if not _nothing_on_its_way(worker) or said.finished_load + said.written_off_load >= given.assigned_load:
         return None
     return Settlement(settled_load=given.assigned_load - backlog(worker), settled_finished_load=said.finished_load)
@@ -88,8 +95,9 @@ def is_routable(worker: Worker, *, now_s: float) -> bool:
 
 
 def is_silent(worker: Worker, *, now_s: float) -> bool:
-    """Tell whether the worker has not been heard for WORKER_SILENT_AFTER_S."""
-    return now_s - worker.condition.reported_at_s > WORKER_SILENT_AFTER_S
+    """Tell whether the worker has not been heard for longer than it may be silent."""
+    silent_after_s = SILENT_AFTER_S_2024 if reports_by_chance(worker) else WORKER_SILENT_AFTER_S
+    return now_s - worker.condition.reported_at_s > silent_after_s
 
 
 def candidates(workers: Iterable[Worker], *, group: EndpointGroup, now_s: float) -> list[Candidate]:

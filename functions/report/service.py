@@ -1,4 +1,4 @@
-"""Take one message of a worker: authenticate, parse, one write.
+"""Take one message of a worker, ours or one of Vast's: authenticate, parse, one write.
 
 The token names the group and the worker and is checked without a read, so a stranger costs nothing. What a worker says may only
 change its own record: the id in the message must be the token's. A worker that is gone is told so and changes nothing.
@@ -14,7 +14,8 @@ from functions.core.lifecycle import WorkerState
 from functions.core.model import Condition, Worker
 from functions.ports import Clock, ReportStore, StaleReport, WorkerGone
 from protocol.problem import Problem, RequestRefused
-from protocol.report import Completions, MalformedReport, ReportAnswer, WorkerReport
+from protocol.report import Completions, MalformedReport, Phase, ReportAnswer, WorkerReport
+from protocol.vast_report import VastReport, is_ours
 from protocol.worker_token import InvalidWorkerToken, WorkerIdentity, verify_worker_token
 
 URL_SCHEMES: Final = ("http://", "https://")
@@ -35,6 +36,14 @@ class ReportPorts:
     stack: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """A report that was kept: what the worker is answered, and where its start-up stands by it."""
+
+    answer: ReportAnswer
+    phase: Phase
+
+
 def authenticate(token: str | None, *, ports: ReportPorts) -> WorkerIdentity:
     """Return the worker that the token speaks for. Raises RequestRefused (401)."""
     try:
@@ -43,26 +52,43 @@ def authenticate(token: str | None, *, ports: ReportPorts) -> WorkerIdentity:
         raise RequestRefused(_INVALID_TOKEN) from exc
 
 
-def take_report(body: Mapping[str, Any], *, sender: WorkerIdentity, ports: ReportPorts) -> ReportAnswer:
-    """Keep the report unless a newer one is kept already. Raises RequestRefused (400, 403, 410) and StoreUnavailable."""
+def take_report(body: Mapping[str, Any], *, sender: WorkerIdentity, ports: ReportPorts) -> Taken:
+    """Keep what a worker of any kind reports. Raises RequestRefused (400, 403, 410) and StoreUnavailable."""
+    take = _take_ours if is_ours(body) else _take_theirs
+    now_s = ports.clock.now_s()
+    try:
+        worker = take(body, sender=sender, ports=ports, now_s=now_s)
+    except WorkerGone as exc:
+        raise RequestRefused(_GONE) from exc
+    return Taken(answer=ReportAnswer(now_s=now_s, drain=_must_leave(worker)), phase=worker.condition.phase)
+
+
+def _take_ours(body: Mapping[str, Any], *, sender: WorkerIdentity, ports: ReportPorts, now_s: float) -> Worker:
+    """Replace what the worker said last, unless that is newer."""
     report = _parsed(WorkerReport.parse, body)
     _check_sender(report.worker_id, sender)
     if report.url and not report.url.startswith(URL_SCHEMES):
         raise _invalid("url", "an http or https URL is needed")
-    now_s = ports.clock.now_s()
     try:
-        worker = ports.store.put_condition(sender.endpoint, sender.worker_id, condition_of(report, now_s=now_s))
+        return ports.store.put_condition(sender.endpoint, sender.worker_id, condition_of(report, now_s=now_s))
     except StaleReport as exc:
-        worker = exc.stored
-    except WorkerGone as exc:
-        raise RequestRefused(_GONE) from exc
-    return ReportAnswer(now_s=now_s, drain=_must_leave(worker))
+        return exc.stored
+
+
+def _take_theirs(body: Mapping[str, Any], *, sender: WorkerIdentity, ports: ReportPorts, now_s: float) -> Worker:
+    """Merge what one of Vast's workers says: it may be a part, and its ids are the marketplace's, so the token alone speaks."""
+    said = _parsed(VastReport.parse, body)
+    return ports.store.merge_condition(sender.endpoint, sender.worker_id, said, now_s=now_s)
 
 
 def take_completions(body: Mapping[str, Any], *, sender: WorkerIdentity, ports: ReportPorts) -> int:
     """Forget the records of the requests that the worker served; return how many there were. Raises as `take_report`."""
-    _check_sender(body.get("worker_id"), sender)
-    served = _parsed(Completions.parse, body).request_idxs
+    parse = Completions.parse
+    if isinstance(body.get("worker_id"), int):  # Vast's worker names itself by its instance: the token alone speaks
+        parse = Completions.parse_any_number
+    else:
+        _check_sender(body.get("worker_id"), sender)
+    served = _parsed(parse, body).request_idxs
     return ports.store.delete_requests(sender.endpoint, served, worker_id=sender.worker_id)
 
 

@@ -10,6 +10,7 @@ from functions.scale.turn import ScaleSettings
 from protocol.worker_token import WorkerIdentity, mint_worker_token
 
 WORKER_PORT: Final = 3000
+ADDR_USER: Final = "worker"  # nobody reads it
 
 
 def worker_env(settings: ScaleSettings, group: EndpointGroup, autogroup: Autogroup, identity: WorkerIdentity) -> Mapping[str, str]:
@@ -23,10 +24,16 @@ def worker_env(settings: ScaleSettings, group: EndpointGroup, autogroup: Autogro
         **settings.secret_env.get(f"{identity.endpoint}/{autogroup.name}", {}),
         "HEADGATE_WORKER_ID": identity.worker_id,
         "HEADGATE_ENDPOINT": identity.endpoint,
-        "REPORT_ADDR": settings.report_url,
+        "REPORT_ADDR": _with_token(settings.report_url, token) if autogroup.report_addr_token else settings.report_url,
         "MASTER_TOKEN": token,
         # The worker refuses what the router would not have sent, and nothing that it would.
         "HEADGATE_MAX_QUEUE_TIME": str(group.max_queue_time),
         "WORKER_PORT": str(WORKER_PORT),
         f"-p {WORKER_PORT}:{WORKER_PORT}": "1",
     }
+
+
+def _with_token(url: str, token: str) -> str:
+    """Return the address with the token as its user's password, which HTTP libraries send as a Basic header of every request."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{ADDR_USER}:{token}@{rest}"

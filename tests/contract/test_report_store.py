@@ -9,6 +9,8 @@ import pytest
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Worker
 from functions.ports import StaleReport, WorkerGone
+from protocol.report import Phase
+from protocol.vast_report import VastReport
 from tests.contract.stores import ENDPOINT, Stores
 from tests.core.builders import NOW_S, a_condition, a_group, a_request, a_worker, worker_id
 
@@ -103,3 +105,61 @@ def test_what_a_newer_report_no_longer_knows_is_forgotten(stores: Stores, worker
     after = stores.report.put_condition(ENDPOINT, worker.worker_id, a_condition(seq=3))
 
     assert (after.condition.queue_depth, after.condition.cache_use) == (None, None)
+
+
+# What Vast's workers say is merged
+
+
+SAID = VastReport(
+    version="1.1.0", phase=Phase.READY, url="http://203.0.113.7:1", perf=50.0, in_flight=2, in_flight_load=8.0, error=""
+)
+
+
+def test_what_a_vast_worker_says_is_taken_over(stores: Stores, worker: Worker) -> None:
+    merged = stores.report.merge_condition(ENDPOINT, worker.worker_id, SAID, now_s=NOW_S + 1)
+
+    expected = replace(
+        worker.condition,
+        version="1.1.0",
+        url="http://203.0.113.7:1",
+        perf=50.0,
+        in_flight=2,
+        in_flight_load=8.0,
+        reported_at_s=NOW_S + 1,
+    )
+    assert merged.condition == expected
+    assert stores.stored(worker.worker_id) == merged
+
+
+def test_what_it_does_not_say_stays(stores: Stores, worker: Worker) -> None:
+    before = stores.report.merge_condition(ENDPOINT, worker.worker_id, SAID, now_s=NOW_S + 1)
+
+    after = stores.report.merge_condition(ENDPOINT, worker.worker_id, VastReport(version="1.1.0"), now_s=NOW_S + 2)
+
+    assert after.condition == replace(before.condition, reported_at_s=NOW_S + 2)
+
+
+def test_what_was_assigned_is_noted_report_by_report(stores: Stores, worker: Worker) -> None:
+    seen = []
+    for cost in (4.0, 6.0, 1.0):
+        stores.route.assign(worker, cost=cost, assigned_load_max=1e9, expires_at_s=NOW_S)
+        said = stores.report.merge_condition(ENDPOINT, worker.worker_id, SAID, now_s=NOW_S).condition
+        seen.append((said.assigned_seen_load, said.assigned_before_load))
+
+    assert seen == [(4.0, 0.0), (10.0, 4.0), (11.0, 10.0)]
+
+
+def test_a_part_without_a_gauge_notes_nothing_of_what_was_assigned(stores: Stores, worker: Worker) -> None:
+    stores.route.assign(worker, cost=4.0, assigned_load_max=1e9, expires_at_s=NOW_S)
+
+    said = stores.report.merge_condition(ENDPOINT, worker.worker_id, VastReport(version=""), now_s=NOW_S).condition
+
+    assert (said.assigned_seen_load, said.assigned_before_load) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("number", [1, 99])
+def test_what_a_worker_says_that_is_gone_changes_nothing(stores: Stores, worker: Worker, number: int) -> None:
+    stores.scale.put_rental(stores.lease(), worker.worker_id, replace(worker.rental, state=WorkerState.DESTROYED))
+
+    with pytest.raises(WorkerGone):
+        stores.report.merge_condition(ENDPOINT, worker_id(number), SAID, now_s=NOW_S)

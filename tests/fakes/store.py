@@ -45,6 +45,7 @@ from functions.ports import (
     WorkerGone,
 )
 from protocol.report import Phase
+from protocol.vast_report import VastReport
 
 CALLS_KEPT: Final = 1_000
 
@@ -241,6 +242,20 @@ class MemoryStore:
         if stored.condition.run_id == condition.run_id and stored.condition.seq >= condition.seq:
             raise StaleReport(stored)
         workers[worker_id] = replace(stored, condition=condition)
+        return workers[worker_id]
+
+    @_atomic
+    def merge_condition(self, endpoint: str, worker_id: str, said: VastReport, *, now_s: float) -> Worker:
+        """See ReportStore."""
+        workers = self._of(endpoint).workers
+        stored = workers.get(worker_id)
+        if stored is None or _is_destroyed(stored):
+            raise WorkerGone(worker_id)
+        changes = {name: value for name, value in asdict(said).items() if value is not None}
+        if said.in_flight is not None:
+            changes["assigned_before_load"] = stored.condition.assigned_seen_load
+            changes["assigned_seen_load"] = stored.assignments.assigned_load
+        workers[worker_id] = replace(stored, condition=replace(stored.condition, **changes, reported_at_s=now_s))
         return workers[worker_id]
 
     @_atomic

@@ -71,6 +71,7 @@ def test_every_parameter_of_an_autogroup_arrives() -> None:
         "gpu_ram": 24.0,
         "disk_gb": 32.0,
         "boot_timeout_s": 60.0,
+        "report_addr_token": True,
     }
     configured = autogroup(
         **plain,

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 from functions.core.jsonable import encode
 from functions.core.labels import instance_label, worker_of_label
 from functions.core.lifecycle import WorkerState
-from functions.core.model import Instance, Offer
+from functions.core.model import Autogroup, Instance, Offer
 from functions.core.plan import action_json
 from functions.core.scaling import decide
 from functions.core.snapshot import from_json
 from functions.scale.apply import Result
 from functions.scale.figures import line, metrics
+from functions.scale.worker_env import worker_env
 from protocol.report import Phase
-from protocol.worker_token import verify_worker_token
+from protocol.worker_token import WorkerIdentity, verify_worker_token
 from sandbox.marketplace.faults import AnswerFault, Fate, Operation
 from sandbox.marketplace.order import Order, read_order
+from tests.core.builders import a_group
 from tests.scale.stage import ENDPOINT, SECRET, STACK, START_S, Stage
 
 _S = WorkerState
@@ -73,6 +76,16 @@ def test_a_worker_is_born_with_its_identity_its_token_and_its_secrets(stage: Sta
     assert env["WORKER_PORT"] == "3000"
     assert env["HF_TOKEN"] == "hf-very-secret"
     assert [port.key for port in contract.order.flags.ports] == ["3000/tcp"]
+
+
+def test_a_worker_that_knows_of_no_token_finds_it_in_its_address(stage: Stage) -> None:
+    identity = WorkerIdentity(endpoint=ENDPOINT, worker_id="w0-a")
+    autogroup = Autogroup(name="old", search_params="num_gpus=1", image="i", report_addr_token=True)
+
+    env = worker_env(stage.settings, a_group(), autogroup, identity)
+
+    address = urlsplit(env["REPORT_ADDR"])
+    assert (address.scheme, address.hostname, address.password) == ("https", "report.test", env["MASTER_TOKEN"])
 
 
 def test_no_secret_is_in_a_record_a_log_line_or_a_repr(stage: Stage) -> None:

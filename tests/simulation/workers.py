@@ -43,10 +43,10 @@ class Air:
     def _arrive(self, worker: SimulatedWorker, report: WorkerReport) -> None:
         identity = authenticate(worker.env["MASTER_TOKEN"], ports=self.reports)
         try:
-            answer = take_report(report.wire(worker.env["MASTER_TOKEN"]), sender=identity, ports=self.reports)
+            taken = take_report(report.wire(worker.env["MASTER_TOKEN"]), sender=identity, ports=self.reports)
         except RequestRefused:
             return  # it is gone; the world will kill it
-        worker.draining = answer.drain
+        worker.draining = taken.answer.drain
 
 
 @dataclass(slots=True)
