@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
-from sandbox.marketplace.errors import Refused, bad_key, bad_query, bad_request, no_such_instance, not_found
+from sandbox.marketplace.errors import Refused, bad_key, bad_query, bad_request, invalid_id, no_such_instance, not_found
 from sandbox.marketplace.fault_plan import Drawn
 from sandbox.marketplace.faults import AnswerFault, Operation
 from sandbox.marketplace.instance import Contract
@@ -191,7 +191,7 @@ class Api:
         pattern, ids = split_path(request.path)
         route = self.routes.get((request.method, pattern))
         if route is None:
-            raise not_found(request.path)
+            raise invalid_id() if (request.method, _with_id(pattern)) in self.routes else not_found(request.path)
         key, body = self._authenticate(request, route, ids)
         call = Call(api=self, request=request, ids=ids, body=body, drawn=self._draw(route, body), now_s=now_s, key=key)
         try:
@@ -291,6 +291,11 @@ def split_path(path: str) -> tuple[str, tuple[int, ...]]:
     # Only fetched logs are addressed by a name of their own.
     pattern = f"{words[0]}/*" if len(words) == 2 and words[0] == "instance_logs" else "/".join(words)
     return pattern, tuple(ids)
+
+
+def _with_id(pattern: str) -> str:
+    """Return the pattern with a number for its last word."""
+    return f"{pattern.rpartition('/')[0]}/#"
 
 
 def encode(payload: object) -> bytes:

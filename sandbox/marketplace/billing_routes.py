@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from sandbox.marketplace.api import Call
-from sandbox.marketplace.billing import charges, history, invoices, payments
+from sandbox.marketplace.billing import NEVER_TOLD, charges, history, invoices, payments
 from sandbox.marketplace.errors import bad_query, bad_request
 from sandbox.marketplace.ledger import usd
 from sandbox.marketplace.offers import Row
@@ -22,7 +22,7 @@ PAYMENT_COLUMNS: Final[Mapping[str, Kind]] = {
     **dict.fromkeys(("id", "user_id", "when", "paid_on", "payment_expected", "amount_cents", "original_amount"), Kind.NUMBER),
     **dict.fromkeys(("balance_before", "balance_after"), Kind.NUMBER),
     **dict.fromkeys(("is_credit", "is_delayed", "failed", "refunded"), Kind.FLAG),
-    "service": Kind.TEXT,
+    **dict.fromkeys(("service", *NEVER_TOLD), Kind.TEXT),
 }
 
 

@@ -16,6 +16,12 @@ class Refused(Exception):
         self.status = status
         self.error = error
         self.msg = msg
+        self.facts: dict[str, object] = {}
+
+    def about(self, **facts: object) -> Refused:
+        """Return itself, with these keys added to what the wire carries."""
+        self.facts.update(facts)
+        return self
 
     def wire(self) -> dict[str, object]:
         """Return the JSON object of the answer; a refusal without a code has no `error` key, as in the API."""
@@ -23,7 +29,7 @@ class Refused(Exception):
         if self.error is not None:
             told["error"] = self.error
         told["msg"] = self.msg
-        return told
+        return {**told, **self.facts}
 
 
 def bad_key() -> Refused:
@@ -64,6 +70,21 @@ def no_such_instance(contract_id: int) -> Refused:
 def missing_billing() -> Refused:
     """The account's credit is used up."""
     return Refused(400, "missing_billing", "You lack credit, see the billing page.")
+
+
+def insufficient_credit() -> Refused:
+    """The same, as a change of several instances says it."""
+    return Refused(400, "insufficient_credit", "You lack credit.")
+
+
+def no_ssh_key_for_vm() -> Refused:
+    """A virtual machine can only be entered by ssh, and the account has no key."""
+    return Refused(400, "no_ssh_key_for_vm", "Please add an ssh key to your account before you create a VM instance.")
+
+
+def invalid_id() -> Refused:
+    """A path in which a word stands where a number should."""
+    return bad_request("invalid instance_id")
 
 
 def resources_unavailable() -> Refused:

@@ -7,10 +7,10 @@ from typing import Final
 
 from sandbox.marketplace.amendments import prepay, rebuild
 from sandbox.marketplace.api import Call
-from sandbox.marketplace.errors import Refused, bad_key, bad_request
+from sandbox.marketplace.errors import Refused, bad_key, bad_request, insufficient_credit, missing_billing
 from sandbox.marketplace.faults import AnswerFault, Operation
 from sandbox.marketplace.instance_row import instance_row
-from sandbox.marketplace.order import read_bid, read_label, read_rebuilt, read_usd
+from sandbox.marketplace.order import REBID_USD_MAX, read_bid, read_label, read_rebuilt, read_usd
 
 BULK_MAX: Final = 64
 
@@ -84,7 +84,7 @@ def recycle(call: Call) -> object:
 def change_bid(call: Call) -> object:
     """`PUT /instances/bid_price/{id}/`; without a price it takes the least that wins."""
     contract, price = call.live(), call.body.get("price")
-    bid = contract.min_bid_micro_usd_per_hour if price is None else read_bid(price)
+    bid = contract.min_bid_micro_usd_per_hour if price is None else read_bid(price, usd_max=REBID_USD_MAX * contract.num_gpus)
     call.world.change_bid(contract.contract_id, bid, call.now_s)
     return {"success": True}
 
@@ -119,6 +119,8 @@ def _try_state(call: Call, contract_id: int) -> bool:
     try:
         _set_state(call, contract_id, call.body.get("state"))
     except Refused as refused:
+        if refused.error == missing_billing().error:
+            raise insufficient_credit() from refused
         if refused.status == 400:
             raise
         return refused.status == 200

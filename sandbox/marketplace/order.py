@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sandbox.marketplace.docker_flags import Flags, Port, read_flags
-from sandbox.marketplace.errors import Refused, bad_request
+from sandbox.marketplace.errors import Refused, bad_request, no_ssh_key_for_vm
 from sandbox.marketplace.ledger import micro_usd
 
 IMAGE_CHARS_MAX: Final = 1_024
@@ -16,6 +16,8 @@ RELABEL_CHARS_MAX: Final = 1_024
 COMMAND_CHARS_MAX: Final = 4_096
 BID_USD_MIN: Final = 0.001
 BID_USD_MAX: Final = 128.0
+# Of a change, for each GPU.
+REBID_USD_MAX: Final = 32.0
 AMOUNT_USD_MAX: Final = 1_000_000.0
 DISK_GB_DEFAULT: Final = 8.0
 DISK_GB_MIN: Final = 8.0
@@ -51,6 +53,11 @@ def read_order(body: Mapping[str, object], template: Mapping[str, object] | None
     merged = _merged(body, template) if template else dict(body)
     if merged.get("use_ssh") and body.get("runtype"):
         raise bad_request("error 400: use_ssh can not be combined with runtype")
+    if merged.get("vm"):
+        raise no_ssh_key_for_vm()
+    args, onstart = _args(merged), _text(merged, "onstart", COMMAND_CHARS_MAX)
+    if sum(map(len, args)) + len(onstart or "") > COMMAND_CHARS_MAX:
+        raise bad_request(f"args, args_str and onstart have at most {COMMAND_CHARS_MAX} characters together")
     bid = _bid(merged.get("price"))
     cancel = merged.get("cancel_unavail")
     return Order(
@@ -59,8 +66,8 @@ def read_order(body: Mapping[str, object], template: Mapping[str, object] | None
         bid_micro_usd_per_hour=bid,
         disk_mb=_disk_mb(merged.get("disk")),
         label=read_label(merged.get("label"), chars_max=LABEL_CHARS_MAX),
-        onstart=_text(merged, "onstart", COMMAND_CHARS_MAX),
-        args=_args(merged),
+        onstart=onstart,
+        args=args,
         runtype=_text(merged, "runtype", 256) or ("args" if merged.get("args") else "ssh"),
         # Documented server default: keep a queued bid, cancel an on-demand rental that cannot start.
         cancel_unavail=bid is None if cancel is None else bool(cancel),
@@ -76,12 +83,12 @@ def read_label(label: object, *, chars_max: int = RELABEL_CHARS_MAX) -> str | No
     raise Refused(400, "invalid_args", f"label_too_long: a label has at most {chars_max} characters")
 
 
-def read_bid(price: object) -> int:
-    """Check a new bid in dollars per machine and hour. Raises Refused (400)."""
+def read_bid(price: object, *, usd_max: float = BID_USD_MAX) -> int:
+    """Check a bid in dollars per machine and hour. Raises Refused (400)."""
     if isinstance(price, bool) or not isinstance(price, (int, float)) or not price >= BID_USD_MIN:
         raise Refused(400, "invalid_price", "Please set a bid price >= 0.001.")
-    if price > BID_USD_MAX:
-        raise Refused(400, "invalid_price", f"Please set a bid price <= {BID_USD_MAX:g}.")
+    if price > usd_max:
+        raise Refused(400, "invalid_price", f"Please set a bid price <= {usd_max:g}.")
     return micro_usd(price)
 
 
@@ -94,7 +101,9 @@ def read_usd(amount: object, field: str) -> int:
 
 def read_rebuilt(order: Order, body: Mapping[str, object], template: Mapping[str, object] | None) -> Order:
     """Return an order with another making: what the body says, else the template, else as it was. Raises Refused (400)."""
-    made = {"image": order.image, "env": dict(order.flags.given), "onstart": order.onstart, "args": list(order.args)}
+    made = {"image": order.image, "env": dict(order.flags.given), "onstart": order.onstart}
+    if not (template and template.get("args_str")):
+        made["args"] = list(order.args)
     given = {name: body[name] for name in ("image", "env", "onstart", "args") if body.get(name) is not None}
     if isinstance(given.get("args"), str):
         given["args"] = str(given["args"]).split()
@@ -117,10 +126,30 @@ def _merged(body: Mapping[str, object], template: Mapping[str, object]) -> dict[
     scalars = {
         "image": f"{template.get('image')}:{template['tag']}" if template.get("tag") else template.get("image"),
         "onstart": template.get("onstart"),
-        "runtype": template.get("runtype"),
-        "disk": template.get("recommended_disk_space"),
+        "runtype": _template_runtype(template),
+        "args_str": template.get("args_str"),
+        "disk": _plain_number(template.get("recommended_disk_space")),
     }
     return {**{key: value for key, value in scalars.items() if value}, **given, "env": env}
+
+
+def _template_runtype(template: Mapping[str, object]) -> object:
+    """Return a template's way to connect in the words of a create, which knows direct from proxied connections."""
+    match template.get("runtype"):
+        case "jupyter":
+            return "jupyter_direc ssh_direc ssh_proxy" if template.get("jup_direct") else "jupyter_proxy ssh_proxy"
+        case "ssh":
+            return "ssh_direc ssh_proxy" if template.get("ssh_direct") else "ssh_proxy"
+        case other:
+            return other
+
+
+def _plain_number(value: object) -> object:
+    """Return a number that came as text, as the official client sends a template's disk; anything else as it is."""
+    try:
+        return float(value) if isinstance(value, str) and value.strip() else value
+    except ValueError:
+        return value
 
 
 def _as_dict(env: object) -> dict[str, object]:
@@ -154,9 +183,5 @@ def _text(body: Mapping[str, object], field: str, chars_max: int) -> str | None:
 def _args(body: Mapping[str, object]) -> tuple[str, ...]:
     args = body.get("args")
     if isinstance(args, list):
-        words = tuple(str(word) for word in args)
-    else:
-        words = tuple((_text(body, "args_str", COMMAND_CHARS_MAX) or "").split())
-    if sum(map(len, words)) > COMMAND_CHARS_MAX:
-        raise bad_request(f"args, args_str and onstart have at most {COMMAND_CHARS_MAX} characters together")
-    return words
+        return tuple(str(word) for word in args)
+    return tuple((_text(body, "args_str", COMMAND_CHARS_MAX) or "").split())

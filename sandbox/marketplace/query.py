@@ -138,6 +138,7 @@ _VIRTUAL: Final[Mapping[str, tuple[Kind, Read]]] = {
     "driver_version": (Kind.NUMBER, lambda row: row["driver_vers"]),
     "gpu_ram_GB": (Kind.NUMBER, _gb("gpu_ram")),
     "gpu_total_ram_GB": (Kind.NUMBER, _gb("gpu_total_ram")),
+    "gpu_totalram_GB": (Kind.NUMBER, _gb("gpu_total_ram")),
     "cpu_ram_GB": (Kind.NUMBER, _gb("cpu_ram")),
 }
 

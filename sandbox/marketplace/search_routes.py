@@ -104,12 +104,15 @@ def _projected(row: Row, columns: list[object]) -> Row:
 
 
 def _accepted(call: Call, ask_id: int) -> dict[str, object]:
-    """Accept one offer, unless a rival is to be faster."""
+    """Accept one offer, unless a rival is to be faster. A refusal names the offer."""
     fault = call.drawn.answer
-    if fault in _GONE:
-        call.world.snatch(ask_id, call.now_s)
-        raise _GONE[fault](ask_id)
-    return _created(call, ask_id)
+    try:
+        if fault in _GONE:
+            call.world.snatch(ask_id, call.now_s)
+            raise _GONE[fault](ask_id)
+        return _created(call, ask_id)
+    except Refused as refused:
+        raise refused.about(ask_id=ask_id) from refused
 
 
 def _created(call: Call, ask_id: int) -> dict[str, object]:
