@@ -101,7 +101,7 @@ def read_usd(amount: object, field: str) -> int:
 
 def read_rebuilt(order: Order, body: Mapping[str, object], template: Mapping[str, object] | None) -> Order:
     """Return an order with another making: what the body says, else the template, else as it was. Raises Refused (400)."""
-    made = {"image": order.image, "env": dict(order.flags.given), "onstart": order.onstart}
+    made: dict[str, object] = {"image": order.image, "env": dict(order.flags.given), "onstart": order.onstart}
     if not (template and template.get("args_str")):
         made["args"] = list(order.args)
     given = {name: body[name] for name in ("image", "env", "onstart", "args") if body.get(name) is not None}
