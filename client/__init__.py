@@ -11,12 +11,14 @@ from client.errors import (
     DeadlineExceeded,
     HeadgateError,
     RouteRefused,
+    SessionOver,
     StreamBroken,
     WorkerRefused,
 )
 from client.events import text_of
 from client.headgate import Client, Reply
 from client.pauses import PollSchedule
+from client.session import WorkerSession
 
 __all__ = [
     "Client",
@@ -26,7 +28,9 @@ __all__ = [
     "PollSchedule",
     "Reply",
     "RouteRefused",
+    "SessionOver",
     "StreamBroken",
     "WorkerRefused",
+    "WorkerSession",
     "text_of",
 ]

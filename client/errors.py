@@ -4,6 +4,7 @@
     ├── RouteRefused       the route function said no, and would again: mend the key, the endpoint's name or the field
     ├── WorkerRefused      the model's server judged the payload (4xx): mend the payload
     ├── DeadlineExceeded   no result in time: try again later, or wait longer; says what it waited for
+    ├── SessionOver        the session's worker is lost, or it was not used in time: open another one
     ├── StreamBroken       a stream failed after some of it had been given out: start over, or keep what came
     └── ClientClosed       `close` was called meanwhile
 
@@ -50,6 +51,10 @@ class StreamBroken(HeadgateError):
     def __init__(self, *, events: int, reason: str) -> None:
         super().__init__(f"the stream failed after {events} events: {reason}")
         self.events = events
+
+
+class SessionOver(HeadgateError):
+    """The session serves no more."""
 
 
 class ClientClosed(HeadgateError):

@@ -54,3 +54,15 @@ def _event(line: bytes) -> Iterator[dict[str, Any]]:
 
 def _told(error: Any) -> str:
     return str(error.get("message") or error) if isinstance(error, dict) else str(error)
+
+
+def fault_of(body: bytes) -> str:
+    """Return what a whole reply tells as its error; empty if it is none. A server may answer 200 and say that it failed."""
+    if b'"error"' not in body:
+        return ""
+    try:
+        reply = json.loads(body)
+    except ValueError:
+        return ""
+    error = reply.get("error") if isinstance(reply, dict) else None
+    return _told(error) if error else ""

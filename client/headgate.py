@@ -18,15 +18,17 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 import requests
 
-from client.errors import ClientClosed, DeadlineExceeded, RouteRefused, StreamBroken, WorkerRefused
-from client.events import EventError, events
+from client.errors import ClientClosed, DeadlineExceeded, RouteRefused, SessionOver, StreamBroken, WorkerRefused
+from client.events import EventError, events, fault_of
 from client.pauses import PollSchedule
+from client.pins import worker_url
+from client.session import WorkerSession
 
 DEADLINE_S: Final = 600.0
 ROUTE_TIMEOUT_S: Final = 10.0
@@ -46,6 +48,7 @@ class Reply:
     request_idx: int
     attempts: int
     waited_s: float
+    ticket: Mapping[str, Any] = field(repr=False)
 
     def json(self) -> Any:
         """Return the body as JSON. Raises ValueError if it is none."""
@@ -151,6 +154,8 @@ class Client:
             ticket, waited_s = self._route(call)
             with self._trying(call), self._sent(call, ticket) as response:
                 body = b"".join(self._chunks(call, response))
+                if fault := fault_of(body):
+                    raise EventError(fault)
                 return Reply(
                     status=response.status_code,
                     body=body,
@@ -158,6 +163,7 @@ class Client:
                     request_idx=call.request_idx,
                     attempts=call.attempts,
                     waited_s=waited_s,
+                    ticket=ticket,
                 )
 
     def stream(
@@ -182,6 +188,45 @@ class Client:
                     call.events_given += 1
                     yield event
                 return
+
+    def session(
+        self,
+        endpoint: str,
+        *,
+        cost: float = 1.0,
+        lifetime_s: float = 60.0,
+        on_close: tuple[str, Mapping[str, Any]] | None = None,
+        deadline_s: float | None = None,
+    ) -> WorkerSession:
+        """Open a session on one worker. `cost` is its load while it is open; every request inside adds `lifetime_s` to its life.
+
+        `on_close` is a route of the backend and a payload, posted there by the worker when the session ends. Raises HeadgateError.
+        """
+        route, payload = on_close or (None, None)
+        asked = {"lifetime": lifetime_s, "on_close_route": route, "on_close_payload": payload and dict(payload)}
+        reply = self.request(endpoint, "/session/create", asked, cost=cost, deadline_s=deadline_s)
+
+        def send(path: str, body: bytes, deadline_s: float | None) -> AbstractContextManager[requests.Response]:
+            return self._inside(reply.ticket, path, body, self._deadline_s if deadline_s is None else deadline_s)
+
+        return WorkerSession(session_id=str(reply.json()["session_id"]), ticket=reply.ticket, send=send)
+
+    @contextmanager
+    def _inside(self, ticket: Mapping[str, Any], path: str, body: bytes, deadline_s: float) -> Iterator[requests.Response]:
+        """Put a body on the worker of a session; while it is full, again. Raises SessionOver, WorkerRefused, DeadlineExceeded."""
+        call = _Call(endpoint="", path=path, payload=body, cost=0.0, deadline_s=deadline_s, on_waiting=None)
+        while True:
+            call.attempts += 1
+            try:
+                with self._post(call, ticket, body) as response:
+                    if response.status_code != 429:
+                        _check_inside(response)
+                        yield response
+                        return
+            except requests.RequestException as exc:
+                raise SessionOver(f"the worker was lost: {type(exc).__name__}") from exc
+            call.last = "the worker is full"
+            self._wait(call, self._schedule.retry_s(call.attempts + 1, self._rng))
 
     def _call(self, endpoint: str, path: str, payload: Mapping[str, Any], *, deadline_s: float | None, **rest: Any) -> _Call:
         deadline_s = self._deadline_s if deadline_s is None else deadline_s
@@ -234,12 +279,14 @@ class Client:
         """Put the request on the worker; the block reads the reply. Raises _TryAnother, WorkerRefused."""
         call.attempts += 1
         body = b'{"auth_data":%s,"payload":%s}' % (json.dumps(ticket).encode(), call.payload)
-        timeout_s = (CONNECT_TIMEOUT_S, call.left_s())
-        with self._session().post(
-            ticket["url"] + call.path, data=body, headers=_JSON, stream=True, timeout=timeout_s, allow_redirects=False
-        ) as response:
+        with self._post(call, ticket, body) as response:
             self._check(call, response)
             yield response
+
+    def _post(self, call: _Call, ticket: Mapping[str, Any], body: bytes) -> requests.Response:
+        session, timeout_s = self._session(), (CONNECT_TIMEOUT_S, call.left_s())
+        url = worker_url(session, ticket) + call.path
+        return session.post(url, data=body, headers=_JSON, stream=True, timeout=timeout_s, allow_redirects=False)
 
     def _check(self, call: _Call, response: requests.Response) -> None:
         status = response.status_code
@@ -285,6 +332,14 @@ class Client:
         if self._closed.is_set():
             raise ClientClosed
         return session
+
+
+def _check_inside(response: requests.Response) -> None:
+    status = response.status_code
+    if status in {401, 410} or status >= 500:
+        raise SessionOver(f"the worker answered {status}: {response.text[:200]}")
+    if status >= 300:
+        raise WorkerRefused(status=status, body=response.text)
 
 
 def _object(response: requests.Response) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """How a ticket and a request travel together in one body to the worker.
 
-* nested: `{"auth_data": {…the whole reply of /route/…}, "payload": {…}}` (current clients; may hold more keys)
+* nested: `{"auth_data": {…the whole reply of /route/…}, "payload": {…}}` (current clients; may hold more keys, among them the
+  `session_id` of a request inside a session)
 * flat: the ticket's fields beside the model's own (`{"signature": …, "inputs": …}`, the 2024 style)
 
 `split` separates the two without judging either: the ticket is untrusted until its signature has been checked.
@@ -19,10 +20,11 @@ _UNSIGNED_REPLY_FIELDS = frozenset({"__request_id", "status"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """A body taken apart: `auth` is the untrusted ticket, `payload` what the model is asked."""
+    """A body taken apart: `auth` is the untrusted ticket, `payload` what the model is asked, `session_id` empty outside one."""
 
     auth: Mapping[str, Any]
     payload: Mapping[str, Any]
+    session_id: str = ""
 
 
 def split(body: Mapping[str, Any]) -> Envelope:
@@ -37,7 +39,7 @@ def split(body: Mapping[str, Any]) -> Envelope:
 
 
 def _nested(body: Mapping[str, Any]) -> Envelope:
-    auth, payload = body["auth_data"], body.get("payload", {})
-    if not isinstance(auth, dict) or not isinstance(payload, dict):
+    auth, payload, session_id = body["auth_data"], body.get("payload", {}), body.get("session_id") or ""
+    if not isinstance(auth, dict) or not isinstance(payload, dict) or not isinstance(session_id, str):
         raise TicketRejected("malformed_envelope")
-    return Envelope(auth=auth, payload=payload)
+    return Envelope(auth=auth, payload=payload, session_id=session_id)

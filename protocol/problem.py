@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 VALUE_LENGTH_MAX: Final = 60
+ROUTE_AGAIN: Final = "route the request again"
 
 
 def shown(value: object) -> str:

@@ -136,15 +136,20 @@ class WorkerReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportAnswer:
-    """What a report is answered: the router's clock, when to report next while busy, and whether to stop accepting."""
+    """What a report is answered: the router's clock, when to report next while busy, and whether to stop accepting.
+
+    `peers_perf` is the median speed of workers like this one, in load per second; 0 where it is not known.
+    """
 
     now_s: float
     report_interval_s: float = REPORT_INTERVAL_BUSY_S
     drain: bool = False
+    peers_perf: float = 0.0
 
     def wire(self) -> dict[str, Any]:
         """Return the JSON object of the answer."""
-        return {"ok": True, "now_s": self.now_s, "report_interval_s": self.report_interval_s, "drain": self.drain}
+        told = {"ok": True, "now_s": self.now_s, "report_interval_s": self.report_interval_s, "drain": self.drain}
+        return {**told, "peers_perf": self.peers_perf} if self.peers_perf else told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

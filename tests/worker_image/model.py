@@ -18,6 +18,7 @@ class FakeModel:
     def __init__(self) -> None:
         self.url = ""
         self.health = 200
+        self.page = b""
         self.payloads: list[Any] = []
         self.running = 0
         self.abandoned = 0
@@ -31,6 +32,7 @@ class FakeModel:
         app = web.Application(client_max_size=10**8)
         app.router.add_get("/health", self._health)
         app.router.add_get("/info", self._info)
+        app.router.add_get("/metrics", self._metrics)
         app.router.add_post("/generate", self._generate)
         app.router.add_post("/generate_stream", self._generate)
         runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
@@ -47,6 +49,9 @@ class FakeModel:
 
     async def _info(self, _request: web.Request) -> web.Response:
         return web.json_response({"max_batch_size": 2, "version": "3.3.7"})
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self.page, status=200 if self.page else 404)
 
     async def _generate(self, request: web.Request) -> web.StreamResponse:
         payload = await request.json()
@@ -65,6 +70,8 @@ class FakeModel:
         match what.partition(":"):
             case ("answer", _, _):
                 return web.json_response({"generated_text": "hello"}, headers={"X-Total-Time": "5", "Set-Cookie": "a=b"})
+            case ("failure", _, _):
+                return web.json_response({"error": {"message": "as told"}})
             case ("status", _, status):
                 return web.json_response({"error": "as told"}, status=int(status))
             case ("wait", _, _):

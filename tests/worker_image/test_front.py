@@ -6,112 +6,24 @@ import asyncio
 import dataclasses
 import json
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any, Final
 
 import aiohttp
 import pytest
 
-from protocol.ticket import Ticket
-from pyworker.backend import Backend
 from pyworker.backends.tgi.backend import BACKEND
-from pyworker.front import Front, listen
-from pyworker.gate import Gate
-from pyworker.keys import KeyRing
-from pyworker.ledger import Ledger, Outcome
-from pyworker.slots import SlotQueue
-from pyworker.standing import Standing
-from pyworker.upstream import Upstream
-from tests.worker_image.clocks import aged_clock
-from tests.worker_image.control_plane import WORKER_ID, FakeControlPlane
-from tests.worker_image.model import FakeModel
+from pyworker.ledger import Outcome
 from tests.worker_image.process import free_port
+from tests.worker_image.stand import BODY_MAX, stand
 from tests.worker_image.waiting import until_async
-
-BODY_MAX: Final = 100_000
-
-
-@dataclass(kw_only=True)
-class Bench:
-    """A front with everything around it."""
-
-    url: str
-    control_plane: FakeControlPlane
-    model: FakeModel
-    ledger: Ledger
-    slots: SlotQueue
-    standing: Standing
-    upstream: Upstream
-    session: aiohttp.ClientSession
-    outcomes: list[Outcome]
-
-    def post(self, do: str, path: str = "/generate", **more: Any) -> Any:
-        """Send an authentic request that makes the model do something."""
-        return self.session.post(self.url + path, json=self.control_plane.body({"inputs": "hi", "do": do, **more}))
-
-
-@asynccontextmanager
-async def bench(*, backend: Backend = BACKEND, slots: int = 2, wait_s_max: float = 30, perf: float = 1000) -> AsyncIterator[Bench]:
-    ledger, outcomes = Ledger(), list[Outcome]()
-
-    def finished(ticket: Ticket, outcome: Outcome) -> None:
-        ledger.finish(ticket.reqnum, outcome)
-        outcomes.append(outcome)
-
-    async with FakeModel().serving() as model, aiohttp.ClientSession() as session:
-        control_plane, upstream, queue = FakeControlPlane(), Upstream(backend, model.url), SlotQueue(wait_s_max=wait_s_max)
-        queue.measured(slots=slots, perf=perf)
-        standing = _ready()
-        front = Front(
-            gate=Gate(
-                worker_id=WORKER_ID,
-                keys=KeyRing(control_plane.fetch_keys),
-                ledger=ledger,
-                clock=aged_clock(),
-                body_bytes_max=BODY_MAX,
-            ),
-            standing=standing,
-            slots=queue,
-            upstream=upstream,
-            prompt_weight=0.2,
-            on_admit=lambda: None,
-            on_finish=finished,
-        )
-        runner = await listen(front.application(), host="127.0.0.1", port=0)
-        try:
-            yield Bench(
-                url=f"http://127.0.0.1:{runner.addresses[0][1]}",
-                control_plane=control_plane,
-                model=model,
-                ledger=ledger,
-                slots=queue,
-                standing=standing,
-                upstream=upstream,
-                session=session,
-                outcomes=outcomes,
-            )
-        finally:
-            model.go.set()
-            await runner.cleanup()
-            await upstream.close()
-
-
-def _ready() -> Standing:
-    standing = Standing()
-    standing.measuring()
-    standing.ready(loadtime_s=1)
-    return standing
 
 
 async def test_the_servers_reply_is_passed_on() -> None:
-    async with bench() as it, it.post("answer") as reply:
+    async with stand() as it, it.post("answer") as reply:
         assert (reply.status, await reply.json()) == (200, {"generated_text": "hello"})
 
 
 async def test_the_server_sees_the_payload_and_nothing_of_the_ticket() -> None:
-    async with bench() as it:
+    async with stand() as it:
         async with it.post("answer"):
             pass
 
@@ -119,13 +31,13 @@ async def test_the_server_sees_the_payload_and_nothing_of_the_ticket() -> None:
 
 
 async def test_headers_of_the_reply_are_passed_on_and_cookies_are_not() -> None:
-    async with bench() as it, it.post("answer") as reply:
+    async with stand() as it, it.post("answer") as reply:
         assert reply.headers["X-Total-Time"] == "5"
         assert "Set-Cookie" not in reply.headers
 
 
 async def test_a_served_request_is_finished_in_the_books() -> None:
-    async with bench() as it:
+    async with stand() as it:
         async with it.post("answer"):
             pass
 
@@ -135,7 +47,7 @@ async def test_a_served_request_is_finished_in_the_books() -> None:
 
 async def test_a_stream_is_passed_on_event_by_event() -> None:
     """The first events are there while the server still holds the rest back."""
-    async with bench() as it, it.post("hold:2", "/generate_stream") as reply:
+    async with stand() as it, it.post("hold:2", "/generate_stream") as reply:
         first = await reply.content.readuntil(b"\n\n")
         it.model.go.set()
         rest = await reply.content.read()
@@ -145,23 +57,28 @@ async def test_a_stream_is_passed_on_event_by_event() -> None:
 
 
 async def test_a_stream_keeps_its_type() -> None:
-    async with bench() as it, it.post("stream", "/generate_stream") as reply:
+    async with stand() as it, it.post("stream", "/generate_stream") as reply:
         assert reply.content_type == "text/event-stream"
 
 
+async def test_a_reply_that_says_200_and_holds_an_error_is_a_failure() -> None:
+    async with stand() as it, it.post("failure") as reply:
+        assert (reply.status, it.outcomes, it.ledger.totals().failed_requests) == (200, [Outcome.ERROR], 1)
+
+
 async def test_the_servers_judgement_of_a_payload_is_passed_on_and_no_failure() -> None:
-    async with bench() as it, it.post("status:422") as reply:
+    async with stand() as it, it.post("status:422") as reply:
         assert (reply.status, it.outcomes) == (422, [Outcome.SUCCESS])
 
 
 @pytest.mark.parametrize("status", [424, 429, 500, 503])
 async def test_the_servers_failure_is_passed_on_and_counted_as_one(status: int) -> None:
-    async with bench() as it, it.post(f"status:{status}") as reply:
+    async with stand() as it, it.post(f"status:{status}") as reply:
         assert (reply.status, it.outcomes) == (status, [Outcome.ERROR])
 
 
 async def test_an_error_told_inside_a_200_is_a_failure() -> None:
-    async with bench() as it:
+    async with stand() as it:
         async with it.post("error:2", "/generate_stream") as reply:
             await reply.read()
         await until_async(lambda: it.outcomes)
@@ -171,13 +88,13 @@ async def test_an_error_told_inside_a_200_is_a_failure() -> None:
 
 async def test_a_stream_that_breaks_off_breaks_off_for_the_client_too() -> None:
     """A clean end would pass half a reply off as a whole one."""
-    async with bench() as it, it.post("cut:2", "/generate_stream") as reply:
+    async with stand() as it, it.post("cut:2", "/generate_stream") as reply:
         with pytest.raises(aiohttp.ClientPayloadError):
             await reply.read()
 
 
 async def test_a_stream_that_breaks_off_is_a_failure() -> None:
-    async with bench() as it:
+    async with stand() as it:
         async with it.post("cut:2", "/generate_stream"):
             await until_async(lambda: it.outcomes)
 
@@ -185,7 +102,7 @@ async def test_a_stream_that_breaks_off_is_a_failure() -> None:
 
 
 async def test_a_server_that_is_not_there_is_a_bad_gateway() -> None:
-    async with bench() as it:
+    async with stand() as it:
         it.upstream.url = f"http://127.0.0.1:{free_port()}"
         async with it.post("answer") as reply:
             assert (reply.status, it.outcomes) == (502, [Outcome.ERROR])
@@ -193,7 +110,7 @@ async def test_a_server_that_is_not_there_is_a_bad_gateway() -> None:
 
 async def test_connections_are_not_used_again_where_the_backend_says_so() -> None:
     backend = dataclasses.replace(BACKEND, keeps_connections=False)
-    async with bench(backend=backend) as it:
+    async with stand(backend=backend) as it:
         for _ in range(3):
             async with it.post("answer"):
                 pass
@@ -202,7 +119,7 @@ async def test_connections_are_not_used_again_where_the_backend_says_so() -> Non
 
 
 async def test_a_client_that_goes_away_frees_the_slot_and_stops_the_server() -> None:
-    async with bench(slots=1) as it:
+    async with stand(slots=1) as it:
         reply = await it.post("hold:1", "/generate_stream")
         await reply.content.readuntil(b"\n\n")
         reply.close()
@@ -212,7 +129,7 @@ async def test_a_client_that_goes_away_frees_the_slot_and_stops_the_server() -> 
 
 
 async def test_a_client_that_goes_away_before_the_reply_frees_the_slot() -> None:
-    async with bench(slots=1) as it:
+    async with stand(slots=1) as it:
         asking = asyncio.create_task(it.post("wait").__aenter__())
         await until_async(lambda: it.model.running)
         asking.cancel()
@@ -222,7 +139,7 @@ async def test_a_client_that_goes_away_before_the_reply_frees_the_slot() -> None
 
 
 async def test_a_client_that_goes_away_in_the_queue_leaves_it() -> None:
-    async with bench(slots=1) as it:
+    async with stand(slots=1) as it:
         running = await it.post("hold:1", "/generate_stream")
         waiting = asyncio.create_task(it.post("answer").__aenter__())
         await until_async(lambda: it.slots.waiting)
@@ -235,7 +152,7 @@ async def test_a_client_that_goes_away_in_the_queue_leaves_it() -> None:
 
 async def test_a_slow_client_holds_the_server_back() -> None:
     """Nothing gathers in the worker: with a client that does not read, the server soon cannot write on."""
-    async with bench() as it, it.post("stream:400000", "/generate_stream"):
+    async with stand() as it, it.post("stream:400000", "/generate_stream"):
         seen: list[int] = []
 
         def stands_still() -> bool:
@@ -248,7 +165,7 @@ async def test_a_slow_client_holds_the_server_back() -> None:
 
 async def test_beyond_the_queue_limit_the_answer_is_429_and_when_to_come_back() -> None:
     """One slot, ten units a second, 20 units ahead, and a wait of one second allowed."""
-    async with bench(slots=1, perf=10, wait_s_max=1) as it:
+    async with stand(slots=1, perf=10, wait_s_max=1) as it:
         running = await it.post("hold:1", "/generate_stream", parameters={"max_new_tokens": 20})
         async with it.post("answer") as reply:
             assert (reply.status, reply.headers["Retry-After"]) == (429, "2")
@@ -256,7 +173,7 @@ async def test_beyond_the_queue_limit_the_answer_is_429_and_when_to_come_back() 
 
 
 async def test_a_refused_request_is_finished_in_the_books() -> None:
-    async with bench(slots=1, perf=10, wait_s_max=1) as it:
+    async with stand(slots=1, perf=10, wait_s_max=1) as it:
         running = await it.post("hold:1", "/generate_stream", parameters={"max_new_tokens": 20})
         async with it.post("answer"):
             assert (it.outcomes, it.ledger.in_flight) == ([Outcome.REJECTED], 1)
@@ -265,7 +182,7 @@ async def test_a_refused_request_is_finished_in_the_books() -> None:
 
 @pytest.mark.parametrize("change", ["drain", "fail", "disown"])
 async def test_a_worker_that_does_not_serve_says_so(change: str) -> None:
-    async with bench() as it:
+    async with stand() as it:
         if change == "drain":
             it.standing.drain()
         elif change == "fail":
@@ -277,14 +194,14 @@ async def test_a_worker_that_does_not_serve_says_so(change: str) -> None:
 
 
 async def test_an_unauthentic_request_does_not_learn_whether_the_worker_serves() -> None:
-    async with bench() as it:
+    async with stand() as it:
         it.standing.drain()
         async with it.session.post(it.url + "/generate", json={"inputs": "hi"}) as reply:
             assert (reply.status, (await reply.json())["error"]) == (401, "missing_ticket")
 
 
 async def test_an_unauthentic_request_is_not_counted_and_not_forwarded() -> None:
-    async with bench() as it:
+    async with stand() as it:
         body = it.control_plane.body({"inputs": "hi"})
         body["auth_data"]["cost"] = 1
         async with it.session.post(it.url + "/generate", json=body) as reply:
@@ -292,17 +209,17 @@ async def test_an_unauthentic_request_is_not_counted_and_not_forwarded() -> None
 
 
 async def test_what_is_no_json_is_a_bad_request() -> None:
-    async with bench() as it, it.session.post(it.url + "/generate", data=b"{") as reply:
+    async with stand() as it, it.session.post(it.url + "/generate", data=b"{") as reply:
         assert (reply.status, (await reply.json())["error"]) == (400, "invalid_json")
 
 
 async def test_a_body_beyond_the_limit_is_refused() -> None:
-    async with bench() as it, it.session.post(it.url + "/generate", data=b"x" * (BODY_MAX + 1)) as reply:
+    async with stand() as it, it.session.post(it.url + "/generate", data=b"x" * (BODY_MAX + 1)) as reply:
         assert (reply.status, (await reply.json())["error"]) == (413, "body_too_large")
 
 
 async def test_a_compressed_body_is_not_opened() -> None:
-    async with bench() as it:
+    async with stand() as it:
         data = zlib.compress(json.dumps(it.control_plane.body({"inputs": "x" * 10_000_000})).encode())
         async with it.session.post(it.url + "/generate", data=data, headers={"Content-Encoding": "deflate"}) as reply:
             assert (reply.status, (await reply.json())["error"]) == (400, "invalid_json")
@@ -310,7 +227,7 @@ async def test_a_compressed_body_is_not_opened() -> None:
 
 @pytest.mark.parametrize(("phase", "status"), [("ready", 200), ("draining", 503)])
 async def test_health_is_good_while_ready(phase: str, status: int) -> None:
-    async with bench() as it:
+    async with stand() as it:
         if phase == "draining":
             it.standing.drain()
         async with it.session.get(it.url + "/health") as reply:
@@ -318,7 +235,7 @@ async def test_health_is_good_while_ready(phase: str, status: int) -> None:
 
 
 async def test_connections_to_the_server_are_used_again() -> None:
-    async with bench() as it:
+    async with stand() as it:
         for _ in range(5):
             async with it.post("answer"):
                 pass

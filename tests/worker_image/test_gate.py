@@ -33,7 +33,7 @@ class Door:
 
     async def knock(self, body: Any) -> None:
         """Send a request."""
-        await self.gate.admit(body if isinstance(body, bytes) else json.dumps(body).encode())
+        await self.gate.admit(self.gate.read(body if isinstance(body, bytes) else json.dumps(body).encode()))
 
     async def refusal(self, body: Any) -> str:
         """Send a request that must be refused and count nothing; return why it was."""
@@ -52,7 +52,8 @@ async def test_a_good_ticket_opens_and_its_cost_is_counted() -> None:
 
 async def test_the_payload_is_what_was_sent_beside_the_ticket() -> None:
     door = Door()
-    admitted = await door.gate.admit(json.dumps(door.control_plane.body({"inputs": "hi"})).encode())
+    body = json.dumps(door.control_plane.body({"inputs": "hi"})).encode()
+    admitted = await door.gate.admit(door.gate.read(body))
 
     assert admitted.payload == {"inputs": "hi"}
 
@@ -60,7 +61,7 @@ async def test_the_payload_is_what_was_sent_beside_the_ticket() -> None:
 async def test_the_flat_form_is_accepted_too() -> None:
     door = Door()
     ticket = door.control_plane.sign(door.control_plane.ticket())
-    admitted = await door.gate.admit(json.dumps({**ticket, "inputs": "hi"}).encode())
+    admitted = await door.gate.admit(door.gate.read(json.dumps({**ticket, "inputs": "hi"}).encode()))
 
     assert admitted.payload == {"inputs": "hi"}
 
@@ -176,4 +177,4 @@ async def test_whatever_a_stranger_makes_of_a_ticket_the_answer_is_a_refusal(fie
 
     if altered != good:
         with pytest.raises((TicketRejected, MalformedJson)):
-            await door.gate.admit(body)
+            await door.gate.admit(door.gate.read(body))

@@ -28,6 +28,12 @@ class Source:
         self.now_s = 1000.0
         self.ring = KeyRing(self.fetch, monotonic=lambda: self.now_s)
 
+    async def first_fetch(self) -> None:
+        """Let the ring fetch until it has keys."""
+        running = asyncio.create_task(self.ring.run())
+        await self.ring.fetched()
+        running.cancel()
+
     async def fetch(self) -> bytes:
         """Answer as `/pubkey/` would."""
         self.fetches += 1
@@ -40,21 +46,21 @@ class Source:
 
 async def test_a_served_key_is_found() -> None:
     source = Source(served("k1"))
-    await source.ring.start()
+    await source.first_fetch()
 
     assert await source.ring.find("k1") == KEY
 
 
 async def test_a_key_that_is_not_served_is_not_found() -> None:
     source = Source(served("k1"))
-    await source.ring.start()
+    await source.first_fetch()
 
     assert await source.ring.find("k2") is None
 
 
 async def test_a_key_of_a_rotation_is_fetched_when_a_ticket_names_it() -> None:
     source = Source(served("k1"), served("k1", "k2"))
-    await source.ring.start()
+    await source.first_fetch()
     source.now_s += REFETCH_GAP_S
 
     assert await source.ring.find("k2") == KEY
@@ -62,7 +68,7 @@ async def test_a_key_of_a_rotation_is_fetched_when_a_ticket_names_it() -> None:
 
 async def test_a_key_that_is_served_no_longer_is_trusted_no_longer() -> None:
     source = Source(served("k1"), served("k2"))
-    await source.ring.start()
+    await source.first_fetch()
     source.now_s += REFETCH_GAP_S
     await source.ring.find("k2")
 
@@ -71,7 +77,7 @@ async def test_a_key_that_is_served_no_longer_is_trusted_no_longer() -> None:
 
 async def test_strangers_cannot_make_the_worker_fetch_all_the_time() -> None:
     source = Source(served("k1"))
-    await source.ring.start()
+    await source.first_fetch()
     source.now_s += REFETCH_GAP_S
     await asyncio.gather(*[source.ring.find(f"unknown{number}") for number in range(50)])
     await source.ring.find("another")
@@ -81,7 +87,7 @@ async def test_strangers_cannot_make_the_worker_fetch_all_the_time() -> None:
 
 async def test_everybody_who_asks_during_a_fetch_gets_its_result() -> None:
     source = Source(served("k1"), served("k1", "k2"))
-    await source.ring.start()
+    await source.first_fetch()
     source.now_s += REFETCH_GAP_S
 
     assert await asyncio.gather(*[source.ring.find("k2") for _ in range(5)]) == [KEY] * 5
@@ -89,7 +95,7 @@ async def test_everybody_who_asks_during_a_fetch_gets_its_result() -> None:
 
 async def test_a_failed_fetch_keeps_the_keys_that_are_there() -> None:
     source = Source(served("k1"), KeysUnavailable("gone"))
-    await source.ring.start()
+    await source.first_fetch()
     source.now_s += REFETCH_GAP_S
     await source.ring.find("k2")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from pyworker.perfcache import AGE_MAX_S, FILE_NAME, Kept, cache_key, keep, load_kept
 
 KEY = {"model_id": "words", "slots": 8}
-FOUND = Kept(perf=123.5, slots=8, flags=("imprecise",))
+FOUND = Kept(perf=123.5, half_width=20, slots=8, prompt_weight=0.3, flags=("imprecise",))
 
 
 def test_a_restart_finds_what_was_kept(tmp_path: Path) -> None:
@@ -32,7 +33,7 @@ def test_an_old_measurement_or_one_of_the_future_is_not_relied_on(tmp_path: Path
 
 
 def test_a_measurement_of_a_bad_moment_is_not_kept(tmp_path: Path) -> None:
-    keep(tmp_path, KEY, Kept(perf=5, slots=8, flags=("throttling",)), now_s=1000)
+    keep(tmp_path, KEY, dataclasses.replace(FOUND, flags=("throttling",)), now_s=1000)
 
     assert load_kept(tmp_path, KEY, now_s=1001) is None
 

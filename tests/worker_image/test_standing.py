@@ -5,14 +5,17 @@ from __future__ import annotations
 import pytest
 
 from protocol.report import ERROR_LENGTH_MAX, Phase
+from pyworker.perfcache import Kept
 from pyworker.standing import Standing
+
+FOUND = Kept(perf=100, half_width=5, slots=8, prompt_weight=0.3)
 
 
 def ready() -> Standing:
     standing = Standing(secrets={"a secret token", "short"})
     standing.loading()
     standing.measuring()
-    standing.measured(perf=100, slots=8, flags=())
+    standing.measured(FOUND)
     standing.ready(loadtime_s=12.5)
     return standing
 
@@ -104,3 +107,13 @@ def test_a_disowned_worker_serves_nobody() -> None:
     standing.disowned = True
 
     assert not standing.serving
+
+
+@pytest.mark.parametrize(("peers_perf", "flags"), [(0, ()), (130, ()), (132, ("slow",))])
+def test_a_worker_is_slow_when_even_its_upper_bound_is_far_below_its_peers(peers_perf: float, flags: tuple[str, ...]) -> None:
+    """Measured 100 +- 5: at 130 four fifths are 104; at 132 they are 105.6. Nothing is known of peers where there are none."""
+    standing = Standing()
+    standing.peers_perf = peers_perf
+    standing.measured(FOUND)
+
+    assert standing.perf_flags == flags

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from protocol.problem import Problem, RequestRefused
 from pyworker.logwatch import LogRules
 from pyworker.metrics import SERIAL, Metrics
 
@@ -29,12 +30,11 @@ MODEL_LOG: Final = "model.log"
 MAX_QUEUE_TIME_S: Final = 30.0
 
 
-class BadPayload(ValueError):
-    """A payload that cannot be sent to the server; answer 422 with `field`. Raised by `Route.prepare` and `Route.serve`."""
+class BadPayload(RequestRefused):
+    """A payload that cannot be sent to the server: 422, naming `field`. Raised by `Route.prepare` and `Route.serve`."""
 
     def __init__(self, field: str, message: str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
+        super().__init__(Problem(status=422, code="invalid_field", message=f"{field}: {message}", field=field))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -129,9 +129,10 @@ def _read_answer(body: bytes) -> ReportAnswer:
     try:
         wire = parse_object(body, size_max=ANSWER_BYTES_MAX)
         now_s, interval_s = float(wire["now_s"]), float(wire.get("report_interval_s", REPORT_INTERVAL_BUSY_S))
+        peers_perf = float(wire.get("peers_perf", 0.0))
     except (MalformedJson, KeyError, TypeError, ValueError) as exc:
         raise ControlPlaneBusy("the answer to a report could not be read") from exc
-    if not (math.isfinite(now_s) and math.isfinite(interval_s)):
-        raise ControlPlaneBusy("the answer to a report holds no finite time")
+    if not all(map(math.isfinite, (now_s, interval_s, peers_perf))):
+        raise ControlPlaneBusy("the answer to a report holds a number that is not finite")
     bounded_s = min(max(interval_s, REPORT_INTERVAL_MIN_S), REPORT_INTERVAL_MAX_S)
-    return ReportAnswer(now_s=now_s, report_interval_s=bounded_s, drain=wire.get("drain") is True)
+    return ReportAnswer(now_s=now_s, report_interval_s=bounded_s, drain=wire.get("drain") is True, peers_perf=peers_perf)

@@ -16,7 +16,7 @@ from typing import Any
 from nacl.exceptions import BadSignatureError
 
 from protocol.canonical import parse_object
-from protocol.envelope import split
+from protocol.envelope import Envelope, split
 from protocol.ticket import Ticket, TicketRejected, check_window, parse_ticket
 from pyworker.clock import RouterClock
 from pyworker.keys import KeyRing
@@ -28,6 +28,8 @@ class Admitted:
     """A request whose ticket was good and is now spent: it is in flight until the ledger finishes it."""
 
     ticket: Ticket
+    signature: bytes
+    auth_data: Mapping[str, Any]  # the ticket as its bearer wrote it
     payload: Mapping[str, Any]
 
 
@@ -41,9 +43,16 @@ class Gate:
     clock: RouterClock
     body_bytes_max: int
 
-    async def admit(self, body: bytes) -> Admitted:
-        """Check and spend a request's ticket. Raises MalformedJson (400) and TicketRejected (401)."""
-        envelope = split(parse_object(body, size_max=self.body_bytes_max))
+    def read(self, body: bytes) -> Envelope:
+        """Take a body apart, believing nothing in it. Raises MalformedJson (400) and TicketRejected (401)."""
+        return split(self.parse(body))
+
+    def parse(self, body: bytes) -> dict[str, Any]:
+        """Read a body as the JSON object that it must be. Raises MalformedJson."""
+        return parse_object(body, size_max=self.body_bytes_max)
+
+    async def admit(self, envelope: Envelope) -> Admitted:
+        """Check and spend a request's ticket. Raises TicketRejected (401)."""
         ticket, signature = parse_ticket(envelope.auth)
         await self._check_signature(ticket, signature)
         if ticket.worker_id != self.worker_id:
@@ -53,7 +62,7 @@ class Gate:
         if ticket.issued_at < self.clock.first_issue_s:
             raise TicketRejected("issued_before_start")
         self.ledger.admit(ticket, now_s=now_s)
-        return Admitted(ticket=ticket, payload=envelope.payload)
+        return Admitted(ticket=ticket, signature=signature, auth_data=envelope.auth, payload=envelope.payload)
 
     async def _check_signature(self, ticket: Ticket, signature: bytes) -> None:
         key = await self.keys.find(ticket.key_id)

@@ -13,10 +13,9 @@ import logging
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
-from pyworker.metrics import Metrics
+from pyworker.metrics import Gauges, Metrics
 from pyworker.upstream import Upstream, UpstreamFailed
 
 LOOK_BUSY_S: Final = 2.0
@@ -27,14 +26,6 @@ QUEUE_DEPTH_MAX: Final = 10**9
 _SAMPLE: Final = re.compile(rb"^([A-Za-z_:][\w:]*)(?:\{.*\})?[ \t]+(\S+)", re.MULTILINE)
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gauges:
-    """What the server tells; None: it does not."""
-
-    queue_depth: int | None = None  # requests that it holds and has not begun
-    cache_use: float | None = None  # 0 to 1
 
 
 def read_gauges(page: bytes, metrics: Metrics) -> Gauges:

@@ -1,8 +1,9 @@
-"""The control plane's public keys, fetched at the start and again when a ticket names a key that is not known.
+"""The control plane's public keys, fetched at the start, every REFRESH_S, and when a ticket names a key that is not known.
 
 Anybody can name an unknown key, so a re-fetch happens at most once in REFETCH_GAP_S, whoever asks; everybody who asks meanwhile
 waits for the one that runs. During a rotation the control plane serves the old and the new key, so a fetched set replaces the
-whole old one: a key that is no longer served is no longer trusted.
+whole old one: a key that is no longer served is no longer trusted, REFRESH_S later at the latest. While the control plane does
+not answer, the keys that are known stay.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from nacl.signing import VerifyKey
 
 from protocol.canonical import MalformedJson, parse_object
 
+REFRESH_S: Final = 600.0
 REFETCH_GAP_S: Final = 10.0
 FETCH_BACKOFF_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
 KEYS_MAX: Final = 16
@@ -40,13 +42,19 @@ class KeyRing:
         self._keys: Mapping[str, VerifyKey] = {}
         self._fetched_s = -REFETCH_GAP_S
         self._fetching = asyncio.Lock()
+        self._fetched = asyncio.Event()
 
-    async def start(self) -> None:
-        """Fetch until it succeeds, with growing pauses."""
-        attempt = 0
-        while not await self._refresh():
-            await asyncio.sleep(FETCH_BACKOFF_S[min(attempt, len(FETCH_BACKOFF_S) - 1)])
-            attempt += 1
+    async def run(self) -> None:
+        """Keep the keys fresh for ever; after a failure try again with growing pauses."""
+        failures = 0
+        while True:
+            fetched = await self._refresh()
+            failures = 0 if fetched else failures + 1
+            await asyncio.sleep(REFRESH_S if fetched else FETCH_BACKOFF_S[min(failures, len(FETCH_BACKOFF_S)) - 1])
+
+    async def fetched(self) -> None:
+        """Wait until there are keys."""
+        await self._fetched.wait()
 
     async def find(self, key_id: str) -> VerifyKey | None:
         """Return a key, asking the control plane again for one not known, but not more often than REFETCH_GAP_S."""
@@ -64,6 +72,7 @@ class KeyRing:
             return False
         else:
             self._keys = keys
+            self._fetched.set()
             return True
         finally:
             self._fetched_s = self._monotonic()

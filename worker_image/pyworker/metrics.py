@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 LOAD_MAX: Final = 1e9
+PROMPT_WEIGHT: Final = 0.2  # load of a prompt token in generated tokens, until it is measured
 TOO_MANY_REQUESTS: Final = 429
 
 
@@ -50,6 +51,14 @@ class Metrics:
     def failed(self, status: int) -> bool:
         """Tell whether an answer with this status is a failure of this worker."""
         return status >= 500 or status in self.failed_statuses
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gauges:
+    """What the server's page told last; None: it does not tell."""
+
+    queue_depth: int | None = None  # requests that it holds and has not begun
+    cache_use: float | None = None  # 0 to 1
 
 
 SERIAL: Final = Metrics()

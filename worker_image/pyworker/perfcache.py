@@ -28,7 +28,9 @@ class Kept:
     """What is kept of a measurement. Load per second, requests at a time."""
 
     perf: float
+    half_width: float
     slots: int
+    prompt_weight: float
     flags: tuple[str, ...] = ()
 
 
@@ -42,8 +44,10 @@ def load_kept(directory: Path, key: Mapping[str, Any], *, now_s: float) -> Kept 
     try:
         stored = json.loads((directory / FILE_NAME).read_text(encoding="utf-8"))
         fresh = 0 <= now_s - stored["measured_at_s"] <= AGE_MAX_S
-        kept = Kept(perf=float(stored["perf"]), slots=int(stored["slots"]), flags=tuple(stored["flags"]))
-        usable = stored["key"] == key and fresh and math.isfinite(kept.perf) and kept.perf > 0 and kept.slots > 0
+        numbers = {name: float(stored[name]) for name in ("perf", "half_width", "prompt_weight")}
+        kept = Kept(slots=int(stored["slots"]), flags=tuple(stored["flags"]), **numbers)
+        sound = kept.perf > 0 and kept.slots > 0 and all(math.isfinite(number) and number >= 0 for number in numbers.values())
+        usable = stored["key"] == key and fresh and sound
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return kept if usable else None

@@ -157,6 +157,9 @@ class Reporter:
             failed_requests=totals.failed_requests,
             error=standing.error,
             perf_flags=standing.perf_flags,
+            cert_sha256=standing.cert_sha256,
+            queue_depth=standing.gauges.queue_depth,
+            cache_use=standing.gauges.cache_use,
         )
 
     def _taken(self, answer: ReportAnswer, *, sent_s: float) -> None:
@@ -164,6 +167,7 @@ class Reporter:
         self._clock.learn(answer.now_s, sent_s=sent_s, received_s=received_s)
         self._failures, self._standing.disowned = 0, False
         self._busy_interval_s = answer.report_interval_s
+        self._standing.peers_perf = answer.peers_perf or self._standing.peers_perf
         self._reported_s = sent_s
         self._turn_s = sent_s + self._interval_s()
         self._answered.set()

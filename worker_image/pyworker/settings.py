@@ -7,6 +7,7 @@ there is.
 
 from __future__ import annotations
 
+import enum
 import importlib.util
 import math
 import re
@@ -20,13 +21,21 @@ from urllib.parse import urlsplit
 from pyworker.backend import Ask, Backend, BadBackend, Trial, load_backend
 
 PERF_LIMIT_S: Final = 28.0
+SESSIONS_MAX: Final = 10
 LOAD_TIMEOUT_S: Final = 1800.0
 DRAIN_TIMEOUT_S: Final = 120.0
-BODY_BYTES_MAX: Final = 4 * 2**20  # anybody may make the worker hold this much, before the ticket in it is checked
-PROMPT_WEIGHT: Final = 0.2
+BODY_BYTES_MAX: Final = 16 * 2**20  # anybody may make the worker hold this much, before the ticket in it is checked
 _CREDENTIALS: Final = frozenset({"MASTER_TOKEN", "CONTAINER_API_KEY", "JUPYTER_TOKEN"})
 _SECRET_NAME: Final = re.compile(r"TOKEN|SECRET|PASSWORD|CREDENTIAL|_KEY$")
 _DAY_S: Final = 86_400.0
+
+
+class Tls(enum.StrEnum):
+    """Whether clients get TLS: what USE_SSL says."""
+
+    OFFERED = "auto"  # to those who ask for it, on the same port
+    REQUIRED = "true"
+    OFF = "false"
 
 
 class BadEnvironment(ValueError):
@@ -57,7 +66,8 @@ class Identity:
 class Settings:
     """Everything else. Times in seconds; `launch_command` empty means that the inference server runs already or is part of us.
 
-    `slots` 0 means: ask the server. `prompt_weight` is the load of one prompt token in units of one generated token.
+    `slots` 0 means: ask the server. `prompt_weight` is the load of one prompt token in generated tokens, None: measure it.
+    `peers_perf` is the median speed of workers like this one, 0 where it is not known.
     """
 
     listen_host: str
@@ -71,8 +81,11 @@ class Settings:
     launch_environment: Mapping[str, str] = field(repr=False)
     secrets: frozenset[str] = field(repr=False)
     working_directory: Path
+    tls: Tls
     slots: int
-    prompt_weight: float
+    sessions_max: int
+    prompt_weight: float | None
+    peers_perf: float
     max_queue_time_s: float
     perf_limit_s: float
     load_timeout_s: float
@@ -90,6 +103,7 @@ def read_environment(environment: Mapping[str, str], *, working_directory: Path)
 
 
 def _identity(who: _Reader, rest: _Reader) -> Identity:
+    scheme = "https" if _tls(_Reader(rest.environment)) is Tls.REQUIRED else "http"
     port_name = f"VAST_TCP_PORT_{who.environment.get('WORKER_PORT', '3000')}"
     return Identity(
         worker_id=who.text("HEADGATE_WORKER_ID"),
@@ -97,7 +111,7 @@ def _identity(who: _Reader, rest: _Reader) -> Identity:
         report_url=who.url("REPORT_ADDR"),
         token=who.text("MASTER_TOKEN"),
         endpoint=rest.text("HEADGATE_ENDPOINT"),
-        url=f"http://{rest.text('PUBLIC_IPADDR').strip()}:{rest.integer(port_name, minimum=1, maximum=65_535)}",
+        url=f"{scheme}://{rest.text('PUBLIC_IPADDR').strip()}:{rest.integer(port_name, minimum=1, maximum=65_535)}",
     )
 
 
@@ -107,6 +121,7 @@ def _settings(reader: _Reader, working_directory: Path) -> Settings:
     return Settings(
         listen_host=environment.get("HEADGATE_LISTEN_HOST", "0.0.0.0"),  # noqa: S104 - clients come from the internet
         listen_port=_listen_port(reader),
+        tls=_tls(reader),
         backend=backend,
         model_url=reader.url("MODEL_SERVER_URL", default=backend.model_url),
         model_headers=backend.server_headers(environment),
@@ -117,13 +132,24 @@ def _settings(reader: _Reader, working_directory: Path) -> Settings:
         secrets=_secrets(environment),
         working_directory=working_directory,
         slots=reader.integer("HEADGATE_SLOTS", default=0, minimum=0, maximum=4096),
-        prompt_weight=reader.number("HEADGATE_PROMPT_WEIGHT", default=PROMPT_WEIGHT, minimum=0, maximum=100),
+        sessions_max=reader.integer("HEADGATE_MAX_SESSIONS", default=SESSIONS_MAX, minimum=0, maximum=10_000),
+        prompt_weight=_prompt_weight(reader),
+        peers_perf=reader.number("HEADGATE_PEERS_PERF", default=0.0, minimum=0, maximum=1e9),
         max_queue_time_s=reader.number("HEADGATE_MAX_QUEUE_TIME", default=backend.max_queue_time_s, minimum=0.1, maximum=3600),
         perf_limit_s=reader.number("HEADGATE_PERF_SECONDS_MAX", default=PERF_LIMIT_S, minimum=1, maximum=600),
         load_timeout_s=reader.number("HEADGATE_LOAD_TIMEOUT_S", default=LOAD_TIMEOUT_S, minimum=1, maximum=_DAY_S),
         drain_timeout_s=reader.number("HEADGATE_DRAIN_TIMEOUT_S", default=DRAIN_TIMEOUT_S, minimum=0, maximum=_DAY_S),
         body_bytes_max=reader.integer("HEADGATE_BODY_BYTES_MAX", default=BODY_BYTES_MAX, minimum=1024, maximum=2**30),
     )
+
+
+def _tls(reader: _Reader) -> Tls:
+    return Tls(reader.choice("USE_SSL", tuple(Tls)))
+
+
+def _prompt_weight(reader: _Reader) -> float | None:
+    name = "HEADGATE_PROMPT_WEIGHT"
+    return reader.number(name, default=0.0, minimum=0, maximum=100) if reader.environment.get(name) else None
 
 
 def _listen_port(reader: _Reader) -> int:
@@ -200,9 +226,10 @@ class _Reader:
         return value if text else default or 0
 
     def choice(self, name: str, values: tuple[str, ...]) -> str:
-        value = self.environment.get(name, values[0])
+        value = self.environment.get(name, "") or values[0]
         if value not in values:
             self.problems.append(f"{name} must be one of {', '.join(values)}, not {value!r}")
+            return values[0]
         return value
 
     def command(self, name: str) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from protocol.report import ERROR_LENGTH_MAX, Phase
+from pyworker.metrics import PROMPT_WEIGHT, Gauges
+from pyworker.perfcache import Kept
 
 NEXT: Final[dict[Phase, frozenset[Phase]]] = {
     Phase.STARTING: frozenset({Phase.LOADING, Phase.MEASURING, Phase.DRAINING, Phase.ERROR}),
@@ -23,17 +25,23 @@ NEXT: Final[dict[Phase, frozenset[Phase]]] = {
     Phase.DRAINING: frozenset({Phase.READY, Phase.ERROR}),
     Phase.ERROR: frozenset(),
 }
+# A worker is slow when even the upper bound of its speed is below this share of its peers' median (0: their speed is not known).
+SLOW_RATIO: Final = 0.8
 SECRET_LENGTH_MIN: Final = 8  # shorter values are settings that only look like secrets by their name
 
 
 class Standing:
     """One per process. `on_change` is called after every change of phase."""
 
-    def __init__(self, *, on_change: Callable[[], None] = lambda: None, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, *, on_change: Callable[[], None] = lambda: None, secrets: Iterable[str] = (), cert_sha256: str = "") -> None:
         self.phase = Phase.STARTING
         self.error = ""
         self.perf = 0.0
         self.slots = 0
+        self.prompt_weight = PROMPT_WEIGHT
+        self.gauges = Gauges()
+        self.cert_sha256 = cert_sha256
+        self.peers_perf = 0.0
         self.perf_flags: tuple[str, ...] = ()
         self.loadtime_s = 0.0
         self.closing = False
@@ -56,9 +64,11 @@ class Standing:
         if self.phase in {Phase.STARTING, Phase.LOADING}:
             self._enter(Phase.MEASURING)
 
-    def measured(self, *, perf: float, slots: int, flags: tuple[str, ...]) -> None:
-        """Take over the result of the performance test. Load per second, requests at a time."""
-        self.perf, self.slots, self.perf_flags = perf, slots, flags
+    def measured(self, found: Kept) -> None:
+        """Take over the result of the performance test."""
+        self.perf, self.slots, self.prompt_weight, self.perf_flags = found.perf, found.slots, found.prompt_weight, found.flags
+        if found.perf + found.half_width < SLOW_RATIO * self.peers_perf:
+            self.perf_flags = ("slow", *found.flags)
 
     def ready(self, *, loadtime_s: float) -> None:
         """Measured, healthy, and every ticket from now on is acceptable."""

@@ -20,29 +20,33 @@ import signal
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from aiohttp import web
-
 from protocol.report import Phase
 from protocol.ticket import Ticket
+from pyworker.certificate import make_certificate
 from pyworker.child import ServerProcess, bound_log
 from pyworker.clock import RouterClock
 from pyworker.controlplane import ControlPlane
-from pyworker.front import Front, listen
+from pyworker.front import Front
 from pyworker.gate import Gate
+from pyworker.gauges import watch_gauges
 from pyworker.keys import KeyRing
 from pyworker.ledger import Ledger, Outcome
+from pyworker.listener import Listener, listen
 from pyworker.logwatch import LogWatch
+from pyworker.metrics import Gauges
 from pyworker.perfcache import Kept, cache_key, keep, load_kept
-from pyworker.perftest import PerfTest, PerfTestFailed
+from pyworker.perftest import PerfTestFailed, measure
 from pyworker.readiness import NeverReady, wait_until_serving, watch_health
 from pyworker.reporter import Reporter
-from pyworker.settings import Identity, Settings
+from pyworker.sessions import Sessions
+from pyworker.settings import Identity, Settings, Tls
 from pyworker.slots import SlotQueue
 from pyworker.standing import Standing
 from pyworker.tail import LogTail, follow
 from pyworker.upstream import Upstream, UpstreamFailed
 
 LAST_WORDS_S: Final = 3.0
+KEYS_TIMEOUT_S: Final = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -51,13 +55,20 @@ class CannotListen(Exception):
     """The port for clients is taken or not ours; nobody could reach this worker."""
 
 
+class PartMissing(Exception):
+    """Something that every request needs does not work; the message says what."""
+
+
 class Worker:
     """Everything that a worker is made of. Make it inside the running loop, and call `run` once."""
 
     def __init__(self, identity: Identity, settings: Settings) -> None:
         self._identity, self._settings = identity, settings
         self._clock, self._ledger = RouterClock(), Ledger()
-        self._standing = Standing(secrets=settings.secrets)
+        self._certificate = make_certificate() if settings.tls is not Tls.OFF else None
+        fingerprint = self._certificate.sha256 if self._certificate is not None else ""
+        self._standing = Standing(secrets=settings.secrets, cert_sha256=fingerprint)
+        self._standing.peers_perf = settings.peers_perf
         self._control_plane = ControlPlane(identity)
         self._reporter = Reporter(
             identity, control_plane=self._control_plane, standing=self._standing, ledger=self._ledger, clock=self._clock
@@ -66,6 +77,13 @@ class Worker:
         self._keys = KeyRing(self._control_plane.fetch_keys)
         self._slots = SlotQueue(wait_s_max=settings.max_queue_time_s)
         self._upstream = Upstream(settings.backend, settings.model_url, headers=settings.model_headers)
+        self._sessions = Sessions(
+            sessions_max=settings.sessions_max,
+            clock=self._clock,
+            routes=frozenset(route.path for route in settings.backend.routes),
+            call=lambda path, payload: self._upstream.call("POST", path, payload),
+            on_end=self._finished,
+        )
         self._rng = random.Random()  # noqa: S311 - makes prompts differ, guards nothing
         self._hint, self._stop, self._quiet = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._child: ServerProcess | None = None
@@ -84,20 +102,23 @@ class Worker:
             stack.push_async_callback(self._stop_child)
             # Before the child is stopped, so that nobody takes its end for a failure.
             stack.push_async_callback(self._end_tasks)
-            stack.push_async_callback((await self._listen()).cleanup)
-            self._start(self._reporter.run(), self._reporter.run_completions())
+            self._listener = await self._listen()
+            stack.push_async_callback(self._listener.cleanup)
+            self._start(self._reporter.run(), self._reporter.run_completions(), self._keys.run(), self._sessions.run())
             self._bringing_up = self._start(self._bring_up(stack))
             await self._stop.wait()
             await self._shut_down()
 
-    async def _listen(self) -> web.AppRunner:
-        host, port = self._settings.listen_host, self._settings.listen_port
+    async def _listen(self) -> Listener:
+        host, port, app = self._settings.listen_host, self._settings.listen_port, self._front().application()
+        tls = self._certificate.context if self._certificate is not None else None
+        plain = self._settings.tls is not Tls.REQUIRED
         try:
-            front = await listen(self._front().application(), host=host, port=port)
+            listener = await Listener.start(app, host=host, port=port, tls=tls, plain=plain)
         except OSError as exc:
             raise CannotListen(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
-        _log.info("listening on %s:%s for backend %s", host, port, self._settings.backend.name)
-        return front
+        _log.info("listening on %s:%s for backend %s, TLS: %s", host, port, self._settings.backend.name, self._settings.tls)
+        return listener
 
     def _front(self) -> Front:
         gate = Gate(
@@ -112,9 +133,11 @@ class Worker:
             standing=self._standing,
             slots=self._slots,
             upstream=self._upstream,
-            prompt_weight=self._settings.prompt_weight,
+            sessions=self._sessions,
+            token=self._identity.token,
             on_admit=self._reporter.busy,
             on_finish=self._finished,
+            on_update=self._stop.set,
         )
 
     def _finished(self, ticket: Ticket, outcome: Outcome) -> None:
@@ -132,28 +155,41 @@ class Worker:
 
     async def _bring_up(self, stack: contextlib.AsyncExitStack) -> None:
         started_s = self._clock.monotonic_s()
-        fetching = self._start(self._keys.start())
         try:
             await self._start_server(stack)
             timeout_s = self._settings.load_timeout_s
             await wait_until_serving(self._upstream, hint=self._hint, timeout_s=timeout_s, rng=self._rng)
             self._standing.measuring()
             await self._measure()
-            # A ticket can be checked only with the keys, and told from one of an earlier run only with the control plane's time.
-            await asyncio.wait(fetching)
-            await self._reporter.answered()
+            await self._verify_parts()
             await asyncio.sleep(self._clock.seconds_to_first_issue())
+            self._start(watch_gauges(self._upstream, take=self._take_gauges, busy=lambda: self._ledger.in_flight > 0))
             self._standing.ready(loadtime_s=self._clock.monotonic_s() - started_s)
             self._standing.fail(await watch_health(self._upstream))
-        except (NeverReady, PerfTestFailed, UpstreamFailed, OSError) as exc:
+        except (NeverReady, PerfTestFailed, UpstreamFailed, PartMissing, OSError) as exc:
             self._standing.fail(str(exc))
+
+    async def _verify_parts(self) -> None:
+        """Return when everything runs that a request needs, beside the server, which has been measured. Raises PartMissing."""
+        # A ticket can be checked only with the keys, and told from one of an earlier run only with the control plane's time.
+        await self._reporter.answered()
+        try:
+            async with asyncio.timeout(KEYS_TIMEOUT_S):
+                await self._keys.fetched()
+        except TimeoutError as exc:
+            raise PartMissing(f"/pubkey/ of {self._identity.report_url} has served no keys for {KEYS_TIMEOUT_S:g} s") from exc
+        if not await self._listener.answers():
+            raise PartMissing("this worker's own port does not answer")
+
+    def _take_gauges(self, gauges: Gauges) -> None:
+        self._standing.gauges = gauges
 
     async def _start_server(self, stack: contextlib.AsyncExitStack) -> None:
         settings = self._settings
         if settings.backend.local_server is not None:
             runner = await listen(await settings.backend.local_server(), host="127.0.0.1", port=0)
             stack.push_async_callback(runner.cleanup)
-            self._upstream.url = _address(runner)
+            self._upstream.url = "http://{}:{}".format(*runner.addresses[0][:2])
             return
         if settings.launch_command:
             environment = settings.launch_environment
@@ -196,7 +232,7 @@ class Worker:
             kept = await self._test(slots)
             keep(settings.working_directory, key, kept, now_s=self._clock.now_s())
         self._slots.measured(slots=kept.slots, perf=kept.perf)
-        self._standing.measured(perf=kept.perf, slots=kept.slots, flags=kept.flags)
+        self._standing.measured(kept)
 
     async def _known(self) -> dict[str, Any]:
         """Return what the server has told of itself: in its log, and on its page."""
@@ -208,21 +244,28 @@ class Worker:
         return {**facts, **(info if isinstance(info, dict) else {})}
 
     async def _test(self, slots: int) -> Kept:
-        settings = self._settings
-        test = PerfTest(
-            self._upstream, slots=slots, prompt_weight=settings.prompt_weight, limit_s=settings.perf_limit_s, rng=self._rng
-        )
-        found = await test.run()
+        settings, rng = self._settings, self._rng
+        weight, limit_s = settings.prompt_weight, settings.perf_limit_s
+        found = await measure(self._upstream, slots=slots, prompt_weight=weight, limit_s=limit_s, rng=rng)
         _log.info("measured %s", found)
-        return Kept(perf=found.perf, slots=found.slots, flags=found.flags)
+        return Kept(
+            perf=found.perf,
+            # An interval that is not known is as wide as the value.
+            half_width=min(found.half_width, found.perf),
+            slots=found.slots,
+            prompt_weight=found.prompt_weight,
+            flags=found.flags,
+        )
 
     async def _shut_down(self) -> None:
         self._standing.drain(closing=True)
+        self._sessions.close()
         self._quiet.clear()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_timeout_s):
                 while self._ledger.in_flight:
                     await self._quiet.wait()
+                await self._sessions.farewells()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_S):
                 await self._reporter.report_now()
@@ -250,8 +293,3 @@ class Worker:
             # The outermost edge of everything that runs beside requests: a bug must be reported, not end one task in silence.
             _log.exception("internal error")
             self._standing.fail(f"internal error: {type(exc).__name__}")
-
-
-def _address(runner: web.AppRunner) -> str:
-    host, port = runner.addresses[0][:2]
-    return f"http://{host}:{port}"
