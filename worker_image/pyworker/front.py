@@ -19,7 +19,7 @@ from aiohttp import web
 
 from protocol.problem import ROUTE_AGAIN, Problem, RequestRefused
 from protocol.report import Phase
-from protocol.ticket import Ticket, TicketRejected
+from protocol.ticket import Ticket
 from pyworker.answers import Handler, answering, read_body
 from pyworker.backend import BadPayload, Route
 from pyworker.gate import Admitted, Gate
@@ -159,7 +159,7 @@ class Front:
         """Drain and end: what starts the container anew brings the new version."""
         given = request.headers.get("Authorization", "").encode()
         if not hmac.compare_digest(given, (_BEARER + self.token).encode()):
-            raise TicketRejected("invalid_worker_token")
+            raise RequestRefused(Problem(status=401, code="invalid_worker_token", message="the worker's token is needed"))
         self.on_update()
         return web.json_response({"ok": True})
 
