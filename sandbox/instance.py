@@ -34,6 +34,8 @@ def instance_environment(given: Mapping[str, str], *, model_port: int) -> dict[s
         "MODEL_LOG": "model.log",
         "HEADGATE_LISTEN_HOST": HOST,
         "HEADGATE_PERF_SECONDS_MAX": PERF_SECONDS_MAX,
+        # Known of the sandbox's engine, and too slow to be measured in so short a test.
+        "HEADGATE_PROMPT_WEIGHT": "0.2",
         "MODEL_LAUNCH_COMMAND": _launch_command(model_port) if given.get("BACKEND", "tgi") == "tgi" else "",
     }
     fixed = {
