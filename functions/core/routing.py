@@ -24,7 +24,10 @@ order; a newcomer is last. One who fits nowhere is placed over the ceiling on th
 that worker to all who came later, so that it drains until the dear request fits. Hence the first in line is
 never worse off because of someone behind it, and since everybody becomes first, nobody starves.
 
-A router sees those who wait as of its snapshot, so one that began to wait elsewhere within the last second may be passed.
+A router sees those who wait as of its snapshot, so it may pass one that began to wait elsewhere within the second that a snapshot
+lives, and nobody who has waited longer. Even that takes more than bad luck: the write passes only if the room was there
+in the snapshot and has not been taken since, so whoever was told to wait meanwhile either needs more room than that, or has others
+before it and looked at an older snapshot; the first in line looks again before it is told to wait (`route.service`).
 """
 
 from __future__ import annotations

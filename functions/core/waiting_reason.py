@@ -8,7 +8,8 @@ the figures are then of those.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from functions.core.lifecycle import HELD, RUNNING, WorkerState
@@ -18,6 +19,7 @@ from functions.core.scaler_state import ScalerState
 from protocol.report import Phase
 
 STOPPED: Final = "endpoint stopped"  # Vast's own words, which its clients know
+OFFERS_SENTENCE: Final = "Autogroup "  # so begins what `growing` says of an autogroup's offers; a test holds the two together
 SUSPENDED: Final = "the endpoint is suspended, so its fleet is held as it is"
 
 _S = WorkerState
@@ -33,19 +35,27 @@ _LOADING: Final = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where the request stands: how many are before it, and which workers it is not sent to because they failed it."""
+
+    waiting_ahead: int
+    avoid: Collection[str] = frozenset()
+
+
 def explain(
     group: EndpointGroup,
     *,
     workers: Sequence[Worker],
     candidates: Sequence[Candidate],
-    waiting_ahead: int,
+    place: Place,
     state: ScalerState,
     now_s: float,
 ) -> str:
     """Return the reason. `workers` is every worker known, `candidates` those that serve now."""
     if group.endpoint_state is EndpointState.STOPPED:
         return STOPPED
-    parts = [_serving(workers, candidates, waiting_ahead), *_coming(workers, now_s=now_s)]
+    parts = [_serving(workers, candidates, place), *_coming(workers, now_s=now_s)]
     return "; ".join([*parts, *_no_more(group, workers, state, now_s=now_s)])
 
 
@@ -56,11 +66,14 @@ def halt_reason(state: ScalerState, *, now_s: float) -> str:
     return "; ".join(f"{name}: {halt.reason}" for name, halt in state.halted_autogroups.items() if halt.until_s > now_s)
 
 
-def _serving(workers: Sequence[Worker], candidates: Sequence[Candidate], waiting_ahead: int) -> str:
+def _serving(workers: Sequence[Worker], candidates: Sequence[Candidate], place: Place) -> str:
     silent = sum(worker.rental.state is WorkerState.READY for worker in workers) - len(candidates)
-    if candidates:
-        turn = f"{waiting_ahead} ahead of you" if waiting_ahead else "you are next"
-        return f"{_count(len(candidates), 'ready worker')} full, {turn}"
+    failed_it = sum(candidate.worker.worker_id in place.avoid for candidate in candidates)
+    if len(candidates) > failed_it:
+        turn = f"{place.waiting_ahead} ahead of you" if place.waiting_ahead else "you are next"
+        return f"{_count(len(candidates) - failed_it, 'ready worker')} full, {turn}"
+    if failed_it:
+        return f"no ready worker but {_count(failed_it, 'worker')} that failed this request"
     if silent:
         return f"{_count(silent, 'worker')} not answering for the moment"
     return "no worker ready yet"
@@ -93,7 +106,14 @@ def _no_more(group: EndpointGroup, workers: Sequence[Worker], state: ScalerState
         return [f"the budget of ${group.max_hourly_cost_micro_usd / 1e6:.2f} per hour leaves no room for another"]
     if halted := halt_reason(state, now_s=now_s):
         return [f"none can be rented: {halted}"]
-    return [] if any(worker.rental.state in _COMING for worker in held) else ["one has been asked for"]
+    if any(worker.rental.state in _COMING for worker in held):
+        return []
+    return [f"none can be rented: {'; '.join(found)}"] if (found := _on_offer(state)) else ["one has been asked for"]
+
+
+def _on_offer(state: ScalerState) -> list[str]:
+    """Return what the scaler's last decision said of offers that it could not take: none match, or all are too dear or avoided."""
+    return [f"a{sentence[1:].rstrip('.')}" for sentence in state.said if sentence.startswith(OFFERS_SENTENCE)]
 
 
 def _budget_is_spent(group: EndpointGroup, held: Sequence[Worker]) -> bool:

@@ -28,7 +28,7 @@ from functions.core.model import ApiKey, Assignments, EndpointGroup, EndpointSta
 from functions.core.rate_limit import is_limited, told
 from functions.core.routing import Candidate, assigned_load_max, is_forgotten, patience_s, settlement
 from functions.core.scaler_state import ScalerState
-from functions.core.waiting_reason import STOPPED, explain
+from functions.core.waiting_reason import STOPPED, Place, explain
 from functions.ports import AssignmentRefused, Clock, RouteStore, ScaleWaker, Signer, UnreadableItem
 from functions.route.allowance import Allowance
 from functions.route.caches import Found, RouteCaches
@@ -188,7 +188,7 @@ class _Turn:
             self.group,
             workers=snapshot.workers,
             candidates=snapshot.candidates,
-            waiting_ahead=ahead,
+            place=Place(waiting_ahead=ahead, avoid=snapshot.avoided_by(request, just_failed=asking.failed)),
             state=self._scaler_state(),
             now_s=self.now_s,
         )

@@ -61,9 +61,12 @@ class Snapshot:
         self, request: WaitingRequest, *, just_failed: bool, now_s: float, rng: random.Random, affinity: Affinity | None = None
     ) -> Candidate | None:
         """Return the worker that the request may take, None if it has to wait."""
-        places = self.candidates
-        avoid = to_avoid(request, places, just_failed=just_failed)
-        return admit(places, request, ahead=self.ahead_of(request, now_s=now_s), avoid=avoid, rng=rng, affinity=affinity)
+        avoid = self.avoided_by(request, just_failed=just_failed)
+        return admit(self.candidates, request, ahead=self.ahead_of(request, now_s=now_s), avoid=avoid, rng=rng, affinity=affinity)
+
+    def avoided_by(self, request: WaitingRequest, *, just_failed: bool) -> frozenset[str]:
+        """Return the workers that the request is not sent to, because they failed it."""
+        return to_avoid(request, self.candidates, just_failed=just_failed)
 
     def assigned(self, candidate: Candidate, totals: Assignments) -> None:
         """Learn a worker's totals from the write that changed them."""

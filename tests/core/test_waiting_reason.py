@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,16 +12,18 @@ from functions.core.lifecycle import WorkerState
 from functions.core.model import EndpointState, Worker
 from functions.core.routing import candidates
 from functions.core.scaler_state import Halt, ScalerState
-from functions.core.waiting_reason import explain, halt_reason
+from functions.core.scaling import decide
+from functions.core.waiting_reason import Place, explain, halt_reason
 from protocol.report import Phase
-from tests.core.builders import NOW_S, a_condition, a_group, a_worker
+from tests.core.builders import NOW_S, a_condition, a_group, a_request, a_snapshot, a_state, a_worker, an_offer
 
 
-def reason(*workers: Worker, ahead: int = 0, state: ScalerState | None = None, **group: Any) -> str:
+def reason(*workers: Worker, ahead: int = 0, avoid: Sequence[str] = (), state: ScalerState | None = None, **group: Any) -> str:
     """Return the reason that these workers give."""
+    place = Place(waiting_ahead=ahead, avoid=avoid)
     found = candidates(workers, group=a_group(), now_s=NOW_S)
     memory = state or ScalerState()
-    return explain(a_group(**group), workers=workers, candidates=found, waiting_ahead=ahead, state=memory, now_s=NOW_S)
+    return explain(a_group(**group), workers=workers, candidates=found, place=place, state=memory, now_s=NOW_S)
 
 
 def booting(phase: Phase, *, age_s: float = 40.0, number: int = 1) -> Worker:
@@ -96,6 +99,40 @@ def test_a_marketplace_that_refuses_is_told() -> None:
     state = ScalerState(halted_until_s=NOW_S + 1, halted_reason="the credit is used up")
 
     assert reason(state=state) == "no worker ready yet; none can be rented: the credit is used up"
+
+
+def decided(**changes: Any) -> ScalerState:
+    """Return what the scaler remembers after it decided about a request that waits, with nobody there."""
+    seen = a_snapshot(group=a_group(), state=a_state(), waiting=(a_request(1),), **changes)
+    return decide(seen, now_s=NOW_S).state
+
+
+def test_that_no_offer_matches_is_told() -> None:
+    told = reason(state=decided(offers={"a": ()}))
+
+    assert told == "no worker ready yet; none can be rented: autogroup a: no machine on offer matches"
+
+
+def test_that_every_offer_is_too_dear_is_told() -> None:
+    dear = an_offer(running_micro_usd_per_hour=11_000_000)
+
+    assert reason(state=decided(offers={"a": (dear,)})).endswith(
+        "autogroup a: every machine on offer is avoided or over the budget"
+    )
+
+
+def test_what_is_not_on_offer_is_of_no_interest_while_a_worker_comes() -> None:
+    assert reason(booting(Phase.LOADING), state=decided(offers={"a": ()})) == "no worker ready yet; 1 loading since 40 s"
+
+
+def test_a_request_that_was_failed_by_the_only_worker_is_told_that_and_not_that_it_is_full() -> None:
+    told = reason(a_worker(1), avoid=[a_worker(1).worker_id])
+
+    assert told.startswith("no ready worker but 1 worker that failed this request")
+
+
+def test_workers_that_failed_the_request_are_not_counted_as_full() -> None:
+    assert reason(a_worker(1), a_worker(2), avoid=[a_worker(2).worker_id]).startswith("1 ready worker full, you are next")
 
 
 def test_a_halt_that_is_over_is_not_told() -> None:
