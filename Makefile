@@ -6,6 +6,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 EMULATOR := .venvs/emulator
 VASTLEGACY := .venvs/vastlegacy
+SERVERS := .venvs/servers
+# Where PyTorch without CUDA comes from; empty it to take what uv finds by itself (UV_FIND_LINKS).
+TORCH_FLAGS ?= --torch-backend cpu
+JOBS ?= 2
 UV_VERSION := 0.13.9
 # Never fetch an interpreter: the one named above is used, and a missing one is a clear error below.
 export UV_PYTHON_DOWNLOADS := never
@@ -58,6 +62,28 @@ marketplace: setup ## The marketplace simulator alone (ARGS="--port 8482 --seed 
 test: setup ## Every test, in parallel, without a network
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
+# A C++ compiler and cmake are needed; the build takes minutes, once.
+$(SERVERS)/bin/llama-server: requirements/llamacpp.txt $(SERVERS)/.ready
+	@echo "Building llama-server (once, some minutes)"
+	@mkdir -p build/llamacpp/source
+	@$(BIN)/python -m pip download --quiet --no-deps --no-binary llama-cpp-python --require-hashes -r $< -d build/llamacpp
+	@tar -xzf build/llamacpp/llama_cpp_python-*.tar.gz -C build/llamacpp/source --strip-components 1
+	@cmake -S build/llamacpp/source/vendor/llama.cpp -B build/llamacpp/out -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF \
+	  -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
+	  -DLLAMA_OPENSSL=OFF -DGGML_OPENMP=OFF >build/llamacpp/log
+	@cmake --build build/llamacpp/out --target llama-server --parallel $(JOBS) >>build/llamacpp/log
+	@cp build/llamacpp/out/bin/llama-server $@
+
+$(SERVERS)/.ready: requirements/servers.txt $(VENV)/.ready
+	@echo "Setting up $(SERVERS) (once)"
+	@$(PYTHON) -m venv --without-pip $(SERVERS)
+	@$(BIN)/uv pip sync --quiet --python $(SERVERS)/bin/python --require-hashes $(TORCH_FLAGS) requirements/servers.txt
+	@touch $@
+
+.PHONY: test-servers
+test-servers: setup $(SERVERS)/.ready $(SERVERS)/bin/llama-server ## The worker in front of real inference servers (Linux on x86-64)
+	@$(BIN)/python -m pytest -m servers tests/servers $(ARGS)
+
 .PHONY: check
 check: setup ## Formatting, lint, types, import arrows
 	@$(BIN)/ruff format --check --quiet .
@@ -77,6 +103,10 @@ lock: $(VENV)/.ready ## Resolve the dependency groups anew into requirements/*.t
 	  $(BIN)/uv pip compile $(LOCK_FLAGS) --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; done
 	@for group in emulator vastlegacy; do $(BIN)/uv pip compile $(LOCK_FLAGS) $(ARGS) --group $$group -o requirements/$$group.txt || exit 1; done
 
+	@$(BIN)/uv pip compile $(SERVER_LOCK_FLAGS) $(TORCH_FLAGS) --group servers -o requirements/servers.txt
+	@$(BIN)/uv pip compile $(LOCK_FLAGS) --no-deps --group llamacpp -o requirements/llamacpp.txt
+
+SERVER_LOCK_FLAGS := --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 --python-platform x86_64-manylinux_2_28
 LOCK_FLAGS := --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11
 
 .PHONY: clean

@@ -44,11 +44,12 @@ NEEDS: Final[Mapping[str, Mapping[str, str]]] = {
 
 @dataclass(kw_only=True)
 class Served:
-    """A worker of this process in front of a stand-in."""
+    """A worker of this process, and who it talks to."""
 
     control_plane: FakeControlPlane
     url: str
-    folder: Path
+    model_url: str
+    log: Path
     session: aiohttp.ClientSession = field(repr=False)
 
     async def post(self, path: str, payload: Mapping[str, Any]) -> tuple[int, bytes]:
@@ -80,35 +81,44 @@ def _programs(folder: Path) -> Path:
 
 
 @asynccontextmanager
-async def serving(name: str, folder: Path, *, stand_in: str = "", dialect: str = "", **changed: str) -> AsyncIterator[Served]:
-    """Run a worker of the backend `name`; `stand_in` holds options of the server."""
+async def working(name: str, folder: Path, **given: str) -> AsyncIterator[Served]:
+    """Run a worker of the backend `name`; `given` is its environment beside what every worker has, `{port}` its server's port."""
     async with FakeControlPlane().serving() as plane, aiohttp.ClientSession() as session:
         port, model_port = free_port(), free_port()
-        needs = {key: value.format(port=model_port) for key, value in NEEDS.get(name, {}).items()}
-        given = {
+        whole = {
             **environment(plane, port=port),
             "BACKEND": name,
-            "MODEL_ID": "tiny.gguf",
             "MODEL_SERVER_URL": f"http://127.0.0.1:{model_port}",
             "MODEL_LAUNCH_COMMAND": "",
-            "PATH": f"{_programs(folder)}{os.pathsep}{os.environ['PATH']}",
-            "STAND_IN_ROOT": str(ROOT),
-            "STAND_IN_PYTHON": sys.executable,
-            "STAND_IN_DIALECT": dialect or name,
-            "STAND_IN_ARGS": f"--load-s 0.1 --slots 4 --tokens-per-s 20000 {stand_in}",
-            **needs,
-            **changed,
+            **{key: value.replace("{port}", str(model_port)) for key, value in given.items()},
         }
-        given = {key: value for key, value in given.items() if value}
-        identity, settings = read_environment(given, working_directory=folder)
+        identity, settings = read_environment({key: value for key, value in whole.items() if value}, working_directory=folder)
         running = asyncio.create_task(Worker(identity, settings).run())
         try:
             yield Served(
                 control_plane=plane,
                 url=f"http://127.0.0.1:{port}",
-                folder=folder,
+                model_url=settings.model_url,
+                log=settings.model_log,
                 session=session,
             )
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+
+@asynccontextmanager
+async def serving(name: str, folder: Path, *, stand_in: str = "", dialect: str = "", **changed: str) -> AsyncIterator[Served]:
+    """Run a worker of the backend `name` in front of a stand-in; `stand_in` holds options of the server."""
+    given = {
+        "MODEL_ID": "tiny.gguf",
+        "PATH": f"{_programs(folder)}{os.pathsep}{os.environ['PATH']}",
+        "STAND_IN_ROOT": str(ROOT),
+        "STAND_IN_PYTHON": sys.executable,
+        "STAND_IN_DIALECT": dialect or name,
+        "STAND_IN_ARGS": f"--load-s 0.1 --slots 4 --tokens-per-s 20000 {stand_in}",
+        **NEEDS.get(name, {}),
+        **changed,
+    }
+    async with working(name, folder, **given) as served:
+        yield served
