@@ -4,7 +4,8 @@ The interpreter and the CLI's imports take more than a second, a fork a few mill
 its own process, its own `main()` on its own `sys.argv`, ended by its own exit. The environment is what the nursery was started
 with, so isolation is decided once, by `official.py`.
 
-Speaks JSON lines: `{"argv": [...]}` is answered by `{"status", "out", "err"}`, `{"commands": true}` by `{"commands": [...]}`.
+Speaks JSON lines: `{"argv": [...]}` is answered by `{"status", "out", "err"}`, `{"script": text, "argv": [...]}` likewise for a
+script that uses the package, `{"commands": true}` by `{"commands": [...]}`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from typing import IO, Any
 
 COMMAND_MODULES = (
@@ -43,7 +45,7 @@ def main() -> None:
         importlib.import_module(f"vastai.cli.commands.{name}")
     for line in sys.stdin:
         asked = json.loads(line)
-        answer = _run(entry, asked["argv"]) if "argv" in asked else {"commands": _commands(entry)}
+        answer = _run(_job(entry, asked), asked["argv"]) if "argv" in asked else {"commands": _commands(entry)}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
@@ -53,17 +55,25 @@ def _commands(entry: Any) -> list[str]:
     return sorted(entry.parser.subparsers().choices)
 
 
-def _run(entry: Any, argv: list[str]) -> dict[str, object]:
+def _job(entry: Any, asked: dict[str, Any]) -> Callable[[], object]:
+    """Return what a child has to do: be the CLI, or a script."""
+    if "script" not in asked:
+        main: Callable[[], object] = entry.main
+        return main
+    return lambda: exec(asked["script"], {"__name__": "__main__"})  # noqa: S102 - the tests' own scripts
+
+
+def _run(job: Callable[[], object], argv: list[str]) -> dict[str, object]:
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = os.fork()
         if child == 0:
-            _become(entry, argv, out, err)
+            _become(job, argv, out, err)
         _, code = os.waitpid(child, 0)
         return {"status": os.waitstatus_to_exitcode(code), "out": _read(out), "err": _read(err)}
 
 
-def _become(entry: Any, argv: list[str], out: IO[str], err: IO[str]) -> None:
-    """Be `vastai argv`; never returns."""
+def _become(job: Callable[[], object], argv: list[str], out: IO[str], err: IO[str]) -> None:
+    """Be `vastai argv`, or a script with these arguments; never returns."""
     status = 1
     try:
         with open(os.devnull) as nothing:  # noqa: PTH123 - a device, not a path
@@ -71,7 +81,7 @@ def _become(entry: Any, argv: list[str], out: IO[str], err: IO[str]) -> None:
         os.dup2(out.fileno(), 1)
         os.dup2(err.fileno(), 2)
         sys.argv = ["vastai", *argv]
-        entry.main()
+        job()
         status = 0
     except SystemExit as exited:
         status = _status(exited.code)

@@ -49,6 +49,11 @@ class Official:
         answer = self._ask({"argv": list(argv)})
         return Ran(argv, answer["status"], answer["out"], answer["err"])
 
+    def script(self, text: str, *argv: str) -> Ran:
+        """Run a Python script that uses the package, with these arguments."""
+        answer = self._ask({"script": text, "argv": list(argv)})
+        return Ran(argv, answer["status"], answer["out"], answer["err"])
+
     def commands(self) -> frozenset[str]:
         """Return the names of every command that the CLI has, other spellings included."""
         return frozenset(self._ask({"commands": True})["commands"])
