@@ -40,10 +40,11 @@ class MachineReturns:
 
 
 @dataclass(frozen=True, slots=True)
-class OutbidEnds:
-    """The higher bid goes away and a paused interruptible contract may run again; void when its owner acted meanwhile."""
+class RivalBids:
+    """Somebody bids for what this contract holds; void when it lost its GPUs since (`stint` differs)."""
 
     contract_id: int
+    stint: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +78,10 @@ class RivalArrives:
 
 @dataclass(frozen=True, slots=True)
 class RivalLeaves:
-    """Somebody else gives these GPUs back."""
+    """Somebody else gives GPUs back; void when they were lost to a higher bid."""
 
     machine_id: int
-    gpu_ids: tuple[int, ...]
+    hold: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class HostRenews:
     machine_id: int
 
 
-DueToContract = FateStrikes | OutbidEnds | TermEnds | PriceRises
+DueToContract = FateStrikes | RivalBids | TermEnds | PriceRises
 DueToMachine = MachineReturns | RivalArrives | RivalLeaves | HostReprices | HostRenews
 Due = HostSays | DueToContract | DueToMachine | CreditEnds
 

@@ -37,7 +37,8 @@ _NEVER_UP: Final = STUCK_FATES | {Fate.LOADING_FOR_EVER}
 class Contracts:
     """All contracts ever, and the machinery that a move needs.
 
-    `lingering` are destroyed ones that lists may still show. `take_port` returns a host port that nobody has.
+    `lingering` are destroyed ones that lists may still show. `take_port` returns a host port that nobody has. `on_granted` is told
+    of every contract that gets GPUs.
     """
 
     agenda: Agenda
@@ -52,6 +53,7 @@ class Contracts:
     live: dict[int, Contract] = field(default_factory=dict)
     lingering: dict[int, Contract] = field(default_factory=dict)
     effects: list[Effect] = field(default_factory=list)
+    on_granted: Callable[[Contract, int], None] = lambda _contract, _now_us: None
 
     def add(self, contract: Contract, now_us: int) -> None:
         """Begin a contract in PROVISIONING if it holds GPUs, else STOPPED; its storage costs from now on."""
@@ -78,28 +80,46 @@ class Contracts:
         self._remember_container(contract, old)
         self._settle_in(contract, now_us)
         if old in HOLDS_GPUS and new not in HOLDS_GPUS:
-            self._release(contract, now_us)
+            contract.machine.give_back(contract.gpu_ids)
+            contract.gpu_ids = ()
+            if event is not Event.PREEMPTED:
+                # Who preempted it takes the GPUs before anybody else sees them.
+                self.freed(contract.machine, now_us)
         return True
 
     def grant(self, contract: Contract, now_us: int) -> bool:
-        """Start a contract that holds no GPUs, if its machine has enough; returns whether it did."""
+        """Start a contract that holds no GPUs if its machine has enough, free or held by lower bids; returns whether it did."""
         machine = contract.machine
-        if machine.link is not Link.ONLINE or len(machine.free) < contract.num_gpus:
+        if machine.link is not Link.ONLINE or to_us(contract.term_ends_s) <= now_us or not contract.bid_is_enough:
             return False
+        beaten = machine.beaten(contract.bid_micro_usd_per_gpu_hour if contract.is_bid else None, gpus=contract.num_gpus)
+        if beaten is None:
+            return False
+        for hold in beaten:
+            machine.end_hold(hold)
         if contract.contract_id in machine.waiting:
             machine.waiting.remove(contract.contract_id)
         contract.gpu_ids = tuple(machine.free[: contract.num_gpus])
         machine.take(contract.gpu_ids)
+        contract.outbid = False
         self.apply(contract, Event.START_GRANTED, now_us)
+        self.on_granted(contract, now_us)
         self.book.relist(machine)
         return True
 
     def freed(self, machine: Machine, now_us: int) -> None:
-        """Serve who waits for this machine's GPUs, then list what is left."""
-        for contract_id in tuple(machine.waiting):
-            if not self.grant(self.live[contract_id], now_us):
+        """Serve who waits for this machine's GPUs, then list what is left: the full price in its order, then the highest bid."""
+        queued = [self.live[contract_id] for contract_id in machine.waiting]
+        for contract in queued:
+            if not contract.is_bid and not self.grant(contract, now_us):
                 break
+        bidders = [each for each in self.on(machine) if each.is_bid and (each.phase is Phase.QUEUED or self._is_paused(each))]
+        for contract in sorted(bidders, key=lambda each: -each.bid_micro_usd_per_gpu_hour):
+            self.grant(contract, now_us)
         self.book.relist(machine)
+
+    def _is_paused(self, contract: Contract) -> bool:
+        return contract.outbid and contract.phase is Phase.STOPPED
 
     def hear(self, said: HostSays, now_us: int) -> None:
         """Take a host's report, or keep it until the machine is heard again."""
@@ -166,11 +186,6 @@ class Contracts:
         heard = contract.machine.link in BILLED_LINKS
         gpu, storage = heard and contract.phase in GPU_BILLED, heard and contract.phase in STORAGE_BILLED
         self.ledger.charge(contract.contract_id, now_us, gpu=gpu, storage=storage)
-
-    def _release(self, contract: Contract, now_us: int) -> None:
-        gpu_ids, contract.gpu_ids = contract.gpu_ids, ()
-        contract.machine.give_back(gpu_ids)
-        self.freed(contract.machine, now_us)
 
     def _remember_container(self, contract: Contract, old: Phase) -> None:
         """A container exists once it was up; the image that was pulled for it is traffic."""

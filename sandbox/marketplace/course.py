@@ -20,9 +20,9 @@ from sandbox.marketplace.agenda import (
     HostReprices,
     HostSays,
     MachineReturns,
-    OutbidEnds,
     PriceRises,
     RivalArrives,
+    RivalBids,
     RivalLeaves,
     TermEnds,
 )
@@ -32,9 +32,10 @@ from sandbox.marketplace.faults import Fate, Span
 from sandbox.marketplace.increases import PriceIncreases
 from sandbox.marketplace.instance import Contract, to_s, to_us
 from sandbox.marketplace.ledger import Ledger
-from sandbox.marketplace.lifecycle import STOPPABLE, Event, Link, Phase
+from sandbox.marketplace.lifecycle import STOPPABLE, Event, Link
 from sandbox.marketplace.machine import Machine
 from sandbox.marketplace.rivals import Rivals
+from sandbox.marketplace.spot import Spot
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class Course:
     contracts: Contracts
     rivals: Rivals
     increases: PriceIncreases
+    spot: Spot
     machines: Mapping[int, Machine]
     ledger: Ledger
     plan: FaultPlan
@@ -86,8 +88,7 @@ class Course:
             case Fate.VANISHES:
                 self.contracts.set_link(machine, Link.GONE, now_us)
             case Fate.OUTBID if contract.is_bid:
-                self.outbid(contract, now_us)
-                self.agenda.put(now_us + self._outage_us(), OutbidEnds(contract.contract_id))
+                self.spot.outbid(contract, now_us, stay_us=self._outage_us())
             case Fate.TERM_ENDS:
                 contract.term_ends_s = to_s(now_us)
                 self.contracts.apply(contract, Event.STOP_ASKED, now_us)
@@ -100,11 +101,6 @@ class Course:
                 # The others shape a boot; striking later they shape the next one.
                 contract.fate = fate
 
-    def outbid(self, contract: Contract, now_us: int) -> None:
-        """Pause an interruptible contract for a higher bid."""
-        self.contracts.apply(contract, Event.STOP_ASKED, now_us)
-        contract.outbid = True
-
     def queue(self, contract: Contract, now_us: int) -> None:
         """Let a contract wait for its machine's GPUs."""
         if self.contracts.apply(contract, Event.START_QUEUED, now_us):
@@ -114,7 +110,7 @@ class Course:
         match due:
             case HostSays():
                 self.contracts.hear(due, now_us)
-            case FateStrikes() | OutbidEnds() | TermEnds() | PriceRises():
+            case FateStrikes() | RivalBids() | TermEnds() | PriceRises():
                 self._happen_to_contract(due, now_us)
             case MachineReturns() | RivalArrives() | RivalLeaves() | HostReprices() | HostRenews():
                 self._happen_to_machine(due, now_us)
@@ -131,9 +127,10 @@ class Course:
                 if machine.outage == due.outage:
                     self.contracts.set_link(machine, Link.ONLINE, now_us)
             case RivalArrives():
-                self.rivals.arrive(machine, now_us)
+                if not self.rivals.arrive(machine, now_us):
+                    self.spot.crowd(machine, now_us)
             case RivalLeaves():
-                self.rivals.leave(machine, due.gpu_ids, now_us)
+                self.rivals.leave(machine, due.hold, now_us)
             case HostReprices():
                 self.rivals.reprice(machine, now_us)
                 self.increases.ask(machine, now_us)
@@ -153,14 +150,13 @@ class Course:
             case PriceRises():
                 contract.tariff = due.tariff
                 self.ledger.reprice(contract.contract_id, due.tariff, now_us)
-            case OutbidEnds():
-                paused = contract.outbid and contract.phase is Phase.STOPPED
-                if paused and not self.contracts.grant(contract, now_us):
-                    self.queue(contract, now_us)
+            case RivalBids():
+                self.spot.challenge(contract, due.stint, now_us)
 
     def _stop_all(self, now_us: int) -> None:
         """The credit is used up: stop everything, destroy nothing. Their storage goes on costing."""
         for contract in tuple(self.contracts.live.values()):
+            contract.outbid = False
             if contract.phase in STOPPABLE:
                 self.contracts.apply(contract, Event.STOP_ASKED, now_us)
 

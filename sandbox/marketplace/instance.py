@@ -55,7 +55,10 @@ class Moment:
 
 @dataclass(slots=True, kw_only=True)
 class Contract:
-    """One instance. `gpu_ids` is empty while it holds none; `num_gpus` is what it is for."""
+    """One instance. `gpu_ids` is empty while it holds none; `num_gpus` is what it is for.
+
+    `outbid` waits for its bid to win; `stint` counts how often it got GPUs.
+    """
 
     contract_id: int
     order: Order
@@ -79,6 +82,7 @@ class Contract:
     container_made: bool = False
     has_process: bool = False
     outbid: bool = False
+    stint: int = 0
     fate: Fate | None = None
     fate_pending: bool = True
     performance: float = 1.0
@@ -95,6 +99,16 @@ class Contract:
     def is_bid(self) -> bool:
         """Whether it is interruptible."""
         return self.order.bid_micro_usd_per_hour is not None
+
+    @property
+    def bid_micro_usd_per_gpu_hour(self) -> int:
+        """What it pays for each GPU, by which bids are compared."""
+        return self.tariff.gpu_micro_usd_per_hour // self.num_gpus
+
+    @property
+    def bid_is_enough(self) -> bool:
+        """Whether the host takes it: any on-demand rental, and bids from the host's lowest on."""
+        return not self.is_bid or self.tariff.gpu_micro_usd_per_hour >= self.machine.bid_micro_usd_per_hour * self.num_gpus
 
     @property
     def alive(self) -> bool:

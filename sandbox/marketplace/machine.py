@@ -4,7 +4,7 @@ A machine with k free GPUs is listed as several *overlapping* offers: of its sma
 all that is left, each at the same price per GPU and with disk, memory, cores and ports prorated. Every offer is a prefix of the
 same order of free GPUs, so taking any one of them takes GPUs from every other.
 
-Invariants: `free` and every contract's and rival's GPUs partition `hardware.gpu_ids`; nothing is in two hands.
+Invariants: `free`, `holds` and every contract's GPUs partition `hardware.gpu_ids`; nothing is in two hands.
 """
 
 from __future__ import annotations
@@ -90,13 +90,21 @@ class Hardware:
         return self.host.verification == "verified"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """What a rival has of a machine; a bid of None pays the full price, and nobody can outbid that."""
+
+    gpu_ids: tuple[int, ...]
+    bid_micro_usd_per_gpu_hour: int | None
+
+
 @dataclass(slots=True, kw_only=True)
 class Machine:
     """How a machine stands.
 
     Prices are per GPU and hour. Until `term_ends_s` the host promises the machine; contracts lock the date they were made with.
     `moves` counts how often its public address changed, `images` are pulled already, `waiting` are queued
-    contracts, `unheard` is what the host said while nobody heard it.
+    contracts, `unheard` is what the host said while nobody heard it, `holds` is what rivals have, by number.
     """
 
     hardware: Hardware
@@ -112,6 +120,8 @@ class Machine:
     contracts: set[int] = field(default_factory=set)
     waiting: list[int] = field(default_factory=list)
     unheard: list[HostSays] = field(default_factory=list)
+    holds: dict[int, Hold] = field(default_factory=dict)
+    last_hold: int = 0
 
     def __post_init__(self) -> None:
         """Remember what the host began with: its prices wander around it."""
@@ -130,6 +140,35 @@ class Machine:
         """Hand out GPUs that are free."""
         for gpu_id in gpu_ids:
             self.free.remove(gpu_id)
+
+    def hold(self, hold: Hold) -> int:
+        """Hand free GPUs to a rival; returns the hold's number."""
+        self.take(hold.gpu_ids)
+        self.last_hold += 1
+        self.holds[self.last_hold] = hold
+        return self.last_hold
+
+    def end_hold(self, number: int) -> bool:
+        """Take back what a rival has; False if it lost it already."""
+        hold = self.holds.pop(number, None)
+        if hold is not None:
+            self.give_back(hold.gpu_ids)
+        return hold is not None
+
+    def beaten(self, bid_micro_usd_per_gpu_hour: int | None, *, gpus: int) -> list[int] | None:
+        """Return the rivals' holds that must end for so many GPUs to be free, lowest bids first; None if no bid is enough.
+
+        None as a bid is the full price, which beats every bid.
+        """
+        missing, ending = gpus - len(self.free), list[int]()
+        for number, hold in sorted(self.holds.items(), key=lambda item: item[1].bid_micro_usd_per_gpu_hour or 0):
+            theirs = hold.bid_micro_usd_per_gpu_hour
+            if missing <= 0:
+                break
+            if theirs is not None and (bid_micro_usd_per_gpu_hour is None or theirs < bid_micro_usd_per_gpu_hour):
+                ending.append(number)
+                missing -= len(hold.gpu_ids)
+        return ending if missing <= 0 else None
 
     def give_back(self, gpu_ids: tuple[int, ...]) -> None:
         """Take GPUs back; the order of free GPUs is the machine's own again."""

@@ -15,7 +15,7 @@ from typing import Final
 from sandbox.marketplace.agenda import Agenda, HostRenews, HostReprices, RivalArrives, RivalLeaves
 from sandbox.marketplace.instance import to_s, to_us
 from sandbox.marketplace.lifecycle import Link
-from sandbox.marketplace.machine import Machine
+from sandbox.marketplace.machine import Hold, Machine
 from sandbox.marketplace.market import MarketOptions, new_term_ends_s
 from sandbox.marketplace.offers import OfferBook
 
@@ -45,22 +45,27 @@ class Rivals:
         busy_hours = self.options.rivals_per_machine_hour * self.options.rival_hours
         for machine in self.machines.values():
             self.book.relist(machine)
-            while machine.free and self.rng.random() < busy_hours / (1 + busy_hours):
-                self._take_some(machine, now_us)
+            while self.rng.random() < busy_hours / (1 + busy_hours) and self._take_some(machine, now_us):
+                pass
             self._expect_arrival(machine, now_us)
             self._expect_reprice(machine, now_us)
             self.agenda.put(to_us(machine.term_ends_s), HostRenews(machine.hardware.machine_id))
 
-    def arrive(self, machine: Machine, now_us: int) -> None:
-        """One renter comes by and takes an offer of this machine, if it has any."""
-        if machine.link is Link.ONLINE and machine.free:
-            self._take_some(machine, now_us)
+    def arrive(self, machine: Machine, now_us: int) -> bool:
+        """One renter comes by and takes an offer of this machine; False if it has none."""
         self._expect_arrival(machine, now_us)
+        if machine.link is not Link.ONLINE:
+            return True
+        return self._take_some(machine, now_us)
 
-    def leave(self, machine: Machine, gpu_ids: tuple[int, ...], now_us: int) -> None:
+    def leave(self, machine: Machine, hold: int, now_us: int) -> None:
         """One renter gives GPUs back."""
-        machine.give_back(gpu_ids)
-        self.freed(machine, now_us)
+        if machine.end_hold(hold):
+            self.freed(machine, now_us)
+
+    def stay_us(self) -> int:
+        """Return how long a renter stays."""
+        return to_us(self.rng.expovariate(1.0) * self.options.rival_hours * _HOUR_S)
 
     def reprice(self, machine: Machine, now_us: int) -> None:
         """The host changes its price; its offers get new ask ids."""
@@ -79,12 +84,14 @@ class Rivals:
         self.book.relist(machine)
         self.agenda.put(to_us(machine.term_ends_s), HostRenews(machine.hardware.machine_id))
 
-    def take(self, machine: Machine, gpu_ids: tuple[int, ...], now_us: int) -> None:
-        """Rent exactly these free GPUs for a while."""
-        machine.take(gpu_ids)
+    def take(
+        self, machine: Machine, gpu_ids: tuple[int, ...], now_us: int, *, bid: int | None = None, stay_us: int | None = None
+    ) -> None:
+        """Rent exactly these free GPUs for a while; a bid, per GPU and hour, can be outbid, the full price (None) cannot."""
+        hold = machine.hold(Hold(gpu_ids=gpu_ids, bid_micro_usd_per_gpu_hour=bid))
         self.book.relist(machine)
-        stay_s = self.rng.expovariate(1.0) * self.options.rival_hours * _HOUR_S
-        self.agenda.put(now_us + to_us(stay_s), RivalLeaves(machine.hardware.machine_id, gpu_ids))
+        leaves_us = now_us + (self.stay_us() if stay_us is None else stay_us)
+        self.agenda.put(leaves_us, RivalLeaves(machine.hardware.machine_id, hold))
 
     def _scale_price(self, machine: Machine, factor: float) -> None:
         """Change the price and the lowest bid alike."""
@@ -93,10 +100,12 @@ class Rivals:
         machine.bid_micro_usd_per_hour = max(_PRICE_MICRO_USD_PER_HOUR_MIN, round(bid))
         self.book.relist(machine)
 
-    def _take_some(self, machine: Machine, now_us: int) -> None:
+    def _take_some(self, machine: Machine, now_us: int) -> bool:
         sizes = machine.offered_sizes()
         if sizes:
-            self.take(machine, tuple(machine.free[: self.rng.choice(sizes)]), now_us)
+            bid = machine.bid_micro_usd_per_hour if self.rng.random() < self.options.bidder_share else None
+            self.take(machine, tuple(machine.free[: self.rng.choice(sizes)]), now_us, bid=bid)
+        return bool(sizes)
 
     def _expect_arrival(self, machine: Machine, now_us: int) -> None:
         wait_us = self._wait_us(self.options.rivals_per_machine_hour)

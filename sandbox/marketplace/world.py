@@ -38,6 +38,7 @@ from sandbox.marketplace.offers import Offer, OfferBook
 from sandbox.marketplace.order import Order
 from sandbox.marketplace.query import Query, compile_query
 from sandbox.marketplace.rivals import Rivals
+from sandbox.marketplace.spot import Spot
 
 FIRST_SIMULATED_PORT: Final = 40_000
 MB_PER_GB: Final = 1_000
@@ -75,7 +76,7 @@ class World:
         take_port: Callable[[], int] | None = None,
     ) -> None:
         """Open the market at `now_s`. Without `take_port` host ports are numbered, which is right where no process listens."""
-        market_rng, host_rng, fault_rng, names_rng = (random.Random(rng.getrandbits(64)) for _ in range(4))
+        market_rng, host_rng, fault_rng, names_rng, spot_rng = (random.Random(rng.getrandbits(64)) for _ in range(5))
         self.options = options
         self.plan = FaultPlan(options.faults, fault_rng)
         self.payments = [Payment(at_us=to_us(now_s), micro_usd=micro_usd(options.credit_usd))]
@@ -101,11 +102,14 @@ class World:
             rng=market_rng,
             freed=self.contracts.freed,
         )
+        self._spot = Spot(options=options.market, agenda=self._agenda, contracts=self.contracts, rivals=self._rivals, rng=spot_rng)
+        self.contracts.on_granted = self._spot.watch
         self._course = Course(
             agenda=self._agenda,
             contracts=self.contracts,
             rivals=self._rivals,
             increases=self.increases,
+            spot=self._spot,
             machines=self.machines,
             ledger=self.ledger,
             plan=self.plan,
@@ -193,6 +197,8 @@ class World:
             contract.gpu_ids = offer.gpu_ids
             self.book.accept(ask_id)
             offer.machine.take(offer.gpu_ids)
+            self._spot.watch(contract, now_us)
+        contract.outbid = outbid and order.running
         self._add(contract, now_us)
         return contract
 
@@ -201,11 +207,11 @@ class World:
         now_us = self.advance(now_s)
         contract = self._live(contract_id)
         self._require_credit(now_us)
-        contract.outbid = False
+        contract.outbid = not contract.bid_is_enough
         if contract.phase in HOLDS_GPUS:
             self._apply(contract, Event.START_GRANTED, now_us)
             return
-        if contract.term_ends_s <= to_s(now_us):
+        if contract.term_ends_s <= to_s(now_us) or contract.outbid:
             raise errors.resources_unavailable()
         if contract.phase is Phase.QUEUED or not self.contracts.grant(contract, now_us):
             self._course.queue(contract, now_us)
@@ -248,10 +254,9 @@ class World:
         if not contract.is_bid:
             raise errors.Refused(400, "invalid_args", "Can't change price of on-demand contract.")
         self.reprice(contract_id, bid_micro_usd_per_hour, now_s)
-        if bid_micro_usd_per_hour < contract.min_bid_micro_usd_per_hour:
-            self._course.outbid(contract, now_us)
-        elif contract.phase is Phase.STOPPED and not self.contracts.grant(contract, now_us):
-            self._course.queue(contract, now_us)
+        if not contract.bid_is_enough:
+            self._spot.pause(contract, now_us)
+        self.contracts.freed(contract.machine, now_us)
         self._course.watch_credit()
 
     def reprice(self, contract_id: int, gpu_micro_usd_per_hour: int, now_s: float) -> None:
