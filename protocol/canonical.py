@@ -14,6 +14,8 @@ from typing import Any, Final, NoReturn
 
 JSON_DEPTH_MAX: Final = 32
 
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
 
 class MalformedJson(ValueError):
     """The bytes are not one well-formed JSON object; the message says where, never what it contained."""
@@ -22,7 +24,7 @@ class MalformedJson(ValueError):
 def canonical_bytes(fields: dict[str, str | float]) -> bytes:
     """Encode a flat object canonically. Raises ValueError for NaN and infinity."""
     normal = {key: _integral(value) for key, value in fields.items()}
-    return json.dumps(normal, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _CANONICAL.encode(normal).encode()
 
 
 def parse_object(body: bytes, *, size_max: int) -> dict[str, Any]:

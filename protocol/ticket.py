@@ -20,7 +20,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from protocol.canonical import canonical_bytes
@@ -62,14 +62,19 @@ class Ticket:
 
     def signed_bytes(self) -> bytes:
         """Return the exact bytes that the signature covers."""
-        return TICKET_CONTEXT + canonical_bytes(asdict(self))
+        return TICKET_CONTEXT + canonical_bytes(self._fields())
 
     def wire(self, signature: bytes) -> dict[str, Any]:
         """Return the JSON object that travels: every field and the signature in base64."""
-        return {**asdict(self), "signature": base64.b64encode(signature).decode()}
+        return {**self._fields(), "signature": base64.b64encode(signature).decode()}
+
+    def _fields(self) -> dict[str, Any]:
+        # Every field, whatever is added later; `dataclasses.asdict` copies deeply, which nothing here needs.
+        return {name: getattr(self, name) for name in _SIGNED_FIELDS}
 
 
-TICKET_FIELDS: Final = frozenset(field.name for field in fields(Ticket)) | {"signature"}
+_SIGNED_FIELDS: Final = tuple(field.name for field in fields(Ticket))
+TICKET_FIELDS: Final = frozenset(_SIGNED_FIELDS) | {"signature"}
 
 
 def parse_ticket(wire: Mapping[str, Any]) -> tuple[Ticket, bytes]:

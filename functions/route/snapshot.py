@@ -19,6 +19,7 @@ from functions.core.model import Assignments, EndpointGroup, WaitingRequest, Wor
 from functions.core.routing import (
     PLACED_AHEAD_MAX,
     Candidate,
+    Leaning,
     admit,
     ahead_of,
     candidates,
@@ -61,8 +62,9 @@ class Snapshot:
         self, request: WaitingRequest, *, just_failed: bool, now_s: float, rng: random.Random, affinity: Affinity | None = None
     ) -> Candidate | None:
         """Return the worker that the request may take, None if it has to wait."""
-        avoid = self.avoided_by(request, just_failed=just_failed)
-        return admit(self.candidates, request, ahead=self.ahead_of(request, now_s=now_s), avoid=avoid, rng=rng, affinity=affinity)
+        avoid, ahead = self.avoided_by(request, just_failed=just_failed), self.ahead_of(request, now_s=now_s)
+        leaning = Leaning(age_s=max(0.0, now_s - self.read_at_s), affinity=affinity)
+        return admit(self.candidates, request, ahead=ahead, avoid=avoid, rng=rng, leaning=leaning)
 
     def avoided_by(self, request: WaitingRequest, *, just_failed: bool) -> frozenset[str]:
         """Return the workers that the request is not sent to, because they failed it."""

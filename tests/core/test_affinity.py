@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from functions.core.affinity import EXTRA_SHARE, Affinity
 from functions.core.model import Assignments
-from functions.core.routing import Candidate, candidates, choose, completion_s, fits
+from functions.core.routing import Candidate, Leaning, candidates, choose, completion_s, fits
 from tests.core.builders import NOW_S, a_condition, a_group, a_worker, worker_id
 
 KEYS = [f"session {number}" for number in range(2_000)]
@@ -46,7 +46,7 @@ def candidate(number: int, load: float = 0.0, *, perf: float = 100.0) -> Candida
 def chosen(places: list[Candidate], key: str = "a session", *, cost: float = 10.0) -> int:
     """Return the number of the worker that a request of the session gets."""
     wish = Affinity.of(key, max_queue_time=30.0)
-    made = choose(places, cost=cost, avoid=(), rng=random.Random(1), affinity=wish)
+    made = choose(places, cost=cost, avoid=(), rng=random.Random(1), leaning=Leaning(affinity=wish))
     assert made is not None
     return int(made.worker.worker_id[3:])
 
@@ -148,7 +148,8 @@ def test_no_wish_lifts_a_ceiling_or_waits_longer_than_the_bound(
 ) -> None:
     places = [candidate(number, load, perf=perfs[number]) for number, load in enumerate(loads)]
     plain = choose(places, cost=cost, avoid=(), rng=random.Random(1))
-    wished = choose(places, cost=cost, avoid=(), rng=random.Random(1), affinity=Affinity.of(key, max_queue_time=30.0))
+    leaning = Leaning(affinity=Affinity.of(key, max_queue_time=30.0))
+    wished = choose(places, cost=cost, avoid=(), rng=random.Random(1), leaning=leaning)
 
     assert (plain is None) == (wished is None)
     if plain is not None and wished is not None:

@@ -18,6 +18,7 @@ from functions.core.routing import (
     WAITING_FORGOTTEN_AFTER_S,
     WORKER_SILENT_AFTER_S,
     Candidate,
+    Leaning,
     admit,
     ahead_of,
     assigned_load_max,
@@ -213,6 +214,25 @@ def test_ties_are_broken_at_random() -> None:
     chosen = {made.worker.worker_id for _ in range(50) if (made := choose(pair, cost=1.0, avoid=(), rng=source))}
 
     assert chosen == {worker_id(1), worker_id(2)}
+
+
+def test_what_a_snapshot_is_too_old_to_tell_apart_is_chosen_from_at_random() -> None:
+    idle, half_a_second_behind, two_behind = candidate(0.0, number=1), candidate(50.0, number=2), candidate(200.0, number=3)
+    source = rng()
+    among = [idle, half_a_second_behind, two_behind]
+    chosen = {
+        made.worker.worker_id
+        for _ in range(50)
+        if (made := choose(among, cost=1.0, avoid=(), rng=source, leaning=Leaning(age_s=1.0)))
+    }
+
+    assert chosen == {worker_id(1), worker_id(2)}
+
+
+def test_a_fresh_snapshot_is_believed() -> None:
+    idle, little_behind = candidate(0.0, number=1), candidate(1.0, number=2)
+
+    assert choose([idle, little_behind], cost=1.0, avoid=(), rng=rng()) is idle
 
 
 def test_a_worker_to_avoid_is_not_chosen() -> None:
