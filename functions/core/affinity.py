@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Self
@@ -42,9 +43,9 @@ class Affinity:
         """Return how much the key belongs to the worker of this name; the greatest has it."""
         return perf / -math.log(_uniform(_hash_of_name(name) ^ self.seed))
 
-    def home(self, shards: int) -> int:
+    def home(self, shards: Iterable[int]) -> int:
         """Return the shard in which the key's worker is looked for first, so that a large fleet need not be read whole."""
-        return max(range(shards), key=lambda shard: _mixed(shard * 0x9E3779B97F4A7C15 & _MASK ^ self.seed))
+        return max(shards, key=lambda shard: _mixed(shard * 0x9E3779B97F4A7C15 & _MASK ^ self.seed))
 
 
 def _uniform(bits: int) -> float:

@@ -41,6 +41,11 @@ def new_worker_id(endpoint: str, offer: Offer, *, shard: int, now_s: float, atte
     return f"w{shard}-{digest[:_ID_LENGTH]}"
 
 
+def held_shards(workers: Iterable[Worker]) -> tuple[int, ...]:
+    """Return the shards in which workers are held, in order."""
+    return tuple(sorted({shard_of(worker.worker_id) for worker in workers if worker.rental.state in HELD}))
+
+
 def emptiest_shard(workers: Iterable[Worker], *, max_workers: int) -> int:
     """Return the shard with the fewest held workers, the lowest on a tie: routers read shards at random, so they should be even."""
     held = Counter(shard_of(worker.worker_id) for worker in workers if worker.rental.state in HELD)

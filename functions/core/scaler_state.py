@@ -65,4 +65,5 @@ class ScalerState:
     halted_autogroups: Mapping[str, Halt] = field(default_factory=dict)  # the crash breaker, by autogroup
     unready_since_s: Mapping[str, float] = field(default_factory=dict)  # by worker id: READY to us, not ready by its own word
     unlisted: Mapping[str, int] = field(default_factory=dict)  # by worker id: how many lists in a row lacked an intended rent
+    shards: tuple[int, ...] = ()  # those that hold workers, so that routers of a small fleet in a large group find it
     said: tuple[str, ...] = ()  # the sentences of the last decision, so that an unchanged one is not recorded again

@@ -28,6 +28,7 @@ from functions.core.capacity import outlook
 from functions.core.demand import Demand, observe, window_s
 from functions.core.fleet import Fleet, is_blind, unready_since
 from functions.core.growing import Growth, grow, shortage
+from functions.core.labels import held_shards
 from functions.core.lifecycle import HELD, WorkerState
 from functions.core.listing import Listing, index, strays
 from functions.core.memory import remember, unlisted
@@ -144,7 +145,7 @@ class _Desk:
             actions=self.actions,
             sentences=sentences,
             facts={**_facts(self, fleet), **self.facts},
-            state=replace(self.state, unready_since_s=fleet.unready_since_s, said=sentences),
+            state=replace(self.state, unready_since_s=fleet.unready_since_s, said=sentences, shards=held_shards(self.workers)),
             cadence=_cadence(self),
             wanted=self.wanted,
         )

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from functions.core.affinity import Affinity
-from functions.core.model import ApiKey, Assignments, EndpointGroup, EndpointState, WaitingRequest, Worker
+from functions.core.model import ApiKey, Assignments, EndpointGroup, EndpointState, WaitingRequest, Worker, fleet_shards
 from functions.core.rate_limit import is_limited, told
 from functions.core.routing import Candidate, assigned_load_max, is_forgotten, patience_s, settlement
 from functions.core.scaler_state import ScalerState
@@ -33,7 +33,7 @@ from functions.ports import AssignmentRefused, Clock, RouteStore, ScaleWaker, Si
 from functions.route.allowance import Allowance
 from functions.route.caches import Found, RouteCaches
 from functions.route.call import Assigned, RouteCall, Waiting, within_bounds
-from functions.route.snapshot import Snapshot, home_shard, random_shards, read_snapshot
+from functions.route.snapshot import SHARDS_READ_MAX, Snapshot, home_shard, random_shards, read_snapshot
 from protocol.problem import Problem, RequestRefused
 from protocol.request_idx import hinted_worker, new_direct_idx, new_recorded_idx, worker_hint
 from protocol.ticket import Ticket
@@ -124,7 +124,7 @@ class _Turn:
 
     def assign(self, asking: _Asking) -> tuple[Worker, Assignments] | None:
         """Write the request's load to the worker that may take it; None if it has to wait."""
-        home = home_shard(self.group, asking.affinity)
+        home = home_shard(self._shards(), asking.affinity)
         given = None if home is None else self._assign_in(asking, home)
         return given or self._assign_in(asking)
 
@@ -233,10 +233,18 @@ class _Turn:
         """Return the group as this environment knows it: two shards of it, or the `home` of a session."""
 
         def read() -> Snapshot:
-            shards = random_shards(self.group, self.ports.rng) if home is None else (home,)
+            shards = random_shards(self._shards(), self.ports.rng) if home is None else (home,)
             return read_snapshot(self.ports.store, self.group, shards, now_s=self.now_s)
 
         return self.caches.snapshots.get_or_read(self._name_of(home), read, now_s=self.now_s)
+
+    def _shards(self) -> Sequence[int]:
+        """Return the shards that workers may be in: of a large group those that hold some, by what the scaler wrote last.
+
+        Without that, most snapshots of a small fleet in a large group would be empty, and idle workers not be found.
+        """
+        every = range(fleet_shards(self.group.max_workers))
+        return every if len(every) <= SHARDS_READ_MAX else self._scaler_state().shards or every
 
     def _name_of(self, home: int | None) -> str:
         return self.group.endpoint if home is None else f"{self.group.endpoint}#{home}"

@@ -2,10 +2,10 @@
 
 It was read at most SNAPSHOT_TTL_S ago, and has been kept up since by what this environment itself wrote.
 
-Workers are read before those who wait: whoever began to wait because a worker was full is then seen with it. Of a
-group with more than two shards, two at random are read, so that a route costs the same however large the fleet is; the next
-snapshot has another two. A request that names its session looks into the one shard of that session first, which is a snapshot of
-its own.
+Workers are read before those who wait: whoever began to wait because a worker was full is then seen with it. Of a group with more
+than two shards, two at random of those that hold workers are read, so that a route costs the same however large the fleet is; the
+next snapshot has another two. A request that names its session looks into the one shard of that session first, which is a snapshot
+of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from functions.core.affinity import Affinity
-from functions.core.model import Assignments, EndpointGroup, WaitingRequest, Worker, fleet_shards
+from functions.core.model import Assignments, EndpointGroup, WaitingRequest, Worker
 from functions.core.routing import (
     PLACED_AHEAD_MAX,
     Candidate,
@@ -87,15 +87,13 @@ class Snapshot:
         self._waiting.pop(request_idx, None)
 
 
-def home_shard(group: EndpointGroup, affinity: Affinity | None) -> int | None:
-    """Return the shard of a session's worker, None if every snapshot of the group has all of them or no session is named."""
-    shards = fleet_shards(group.max_workers)
-    return None if affinity is None or shards <= SHARDS_READ_MAX else affinity.home(shards)
+def home_shard(shards: Sequence[int], affinity: Affinity | None) -> int | None:
+    """Return the shard of a session's worker, None if every snapshot has all of them or no session is named."""
+    return None if affinity is None or len(shards) <= SHARDS_READ_MAX else affinity.home(shards)
 
 
-def random_shards(group: EndpointGroup, rng: random.Random) -> Sequence[int]:
+def random_shards(shards: Sequence[int], rng: random.Random) -> Sequence[int]:
     """Return the shards to read for a request that belongs to none."""
-    shards = range(fleet_shards(group.max_workers))
     return shards if len(shards) <= SHARDS_READ_MAX else rng.sample(shards, SHARDS_READ_MAX)
 
 

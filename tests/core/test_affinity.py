@@ -94,7 +94,7 @@ def test_the_keys_of_one_worker_are_spread_over_all_others_when_it_leaves() -> N
 
 def test_when_a_shard_is_added_the_keys_that_move_go_there() -> None:
     wishes = [Affinity.of(key, max_queue_time=30.0) for key in KEYS]
-    moved = [wish.home(9) for wish in wishes if wish.home(8) != wish.home(9)]
+    moved = [wish.home(range(9)) for wish in wishes if wish.home(range(8)) != wish.home(range(9))]
 
     assert set(moved) == {8}
     assert len(moved) / len(KEYS) == pytest.approx(1 / 9, rel=0.2)

@@ -71,6 +71,15 @@ def test_one_waiting_request_wakes_a_group_at_zero() -> None:
     assert len(_rents(a_snapshot(waiting=(a_request(cost=0.0),), offers=OFFERS, state=ScalerState()))) == 1
 
 
+def test_routers_are_told_which_shards_hold_workers_those_that_are_being_rented_included() -> None:
+    workers = [replace(a_worker(number), worker_id=f"w{shard}-{number:026d}") for number, shard in ((1, 3), (2, 3), (3, 1))]
+    gone = replace(a_worker(4, WorkerState.DESTROYED), worker_id=f"w2-{4:026d}")
+    few = decide(a_snapshot(group=a_group(max_workers=640), workers=(*workers, gone), listing=None), now_s=NOW_S)
+    first = decide(a_snapshot(group=a_group(max_workers=640), waiting=(a_request(),), offers=OFFERS), now_s=NOW_S)
+
+    assert (few.state.shards, first.state.shards) == ((1, 3), (0,))
+
+
 def test_a_request_that_is_polled_no_more_wakes_nobody() -> None:
     gone = replace(a_request(), polled_at_s=NOW_S - 16)
 

@@ -98,7 +98,7 @@ def test_in_a_large_fleet_sessions_have_their_homes_in_all_shards(large: Router)
 def test_a_session_whose_home_has_nobody_is_served_elsewhere() -> None:
     router = Router()
     group = a_group(max_workers=192)
-    home = Affinity.of("a chat", max_queue_time=group.max_queue_time).home(3)
+    home = Affinity.of("a chat", max_queue_time=group.max_queue_time).home(range(3))
     workers = [replace(a_worker(1), worker_id=f"w{shard}-{1:026d}") for shard in range(3) if shard != home]
     router.holds(*workers, group=group)
 

@@ -17,7 +17,7 @@ from protocol.request_idx import hinted_worker, is_recorded, worker_hint
 from protocol.ticket import parse_ticket
 from tests.core.builders import NOW_S, a_group, a_worker, worker_id
 from tests.fakes.store import MemoryStore
-from tests.functions.router import KEY, VERIFY_KEY, Router, ready
+from tests.functions.router import KEY, OWNER, VERIFY_KEY, Router, ready
 
 
 @pytest.fixture
@@ -106,6 +106,37 @@ def test_of_many_shards_two_are_read() -> None:
 
     assert snapshot is not None
     assert len(snapshot.workers) == 2
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_only_worker_of_a_large_group_is_found_at_once(seed: int) -> None:
+    router = Router(seed=seed)
+    router.holds(replace(a_worker(1), worker_id=f"w7-{1:026d}"), group=a_group(max_workers=640))
+    lease = router.store.acquire_lease("chat", owner=OWNER, now_s=NOW_S, duration_s=1e9)
+    assert lease is not None
+    router.store.put_state(lease, ScalerState(shards=(7,)))
+
+    assert router.ticket().worker_id[:2] == "w7"
+
+
+def test_of_a_large_group_those_shards_are_read_that_hold_workers(router: Router) -> None:
+    workers = [replace(a_worker(1), worker_id=f"w{shard}-{1:026d}") for shard in (2, 5, 9)]
+    router.holds(*workers, group=a_group(max_workers=640))
+    lease = router.store.acquire_lease("chat", owner=OWNER, now_s=NOW_S, duration_s=1e9)
+    assert lease is not None
+    router.store.put_state(lease, ScalerState(shards=(2, 5, 9)))
+    found = set()
+    for _ in range(30):
+        router.refresh()
+        found.add(router.ticket().worker_id[:2])
+
+    assert found == {"w2", "w5", "w9"}
+
+
+def test_a_small_group_needs_no_word_of_the_scaler(router: Router) -> None:
+    router.ticket()
+
+    assert "scaler_state" not in router.store.calls
 
 
 # Refused
