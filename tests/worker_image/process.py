@@ -80,11 +80,13 @@ def environment(control_plane: FakeControlPlane, *, port: int, inference: str = 
 
 
 @asynccontextmanager
-async def running_worker(folder: Path, given: dict[str, str]) -> AsyncIterator[WorkerProcess]:
+async def running_worker(
+    folder: Path, given: dict[str, str], *, command: tuple[str, ...] = (sys.executable, "-m", "pyworker")
+) -> AsyncIterator[WorkerProcess]:
     """Run a worker for the block, and end it however the block ends."""
     with (folder / "pyworker.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "pyworker", cwd=folder, env=given, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL
+            *command, cwd=folder, env=given, stdout=log, stderr=log, stdin=asyncio.subprocess.DEVNULL
         )
     worker = WorkerProcess(process, port=int(given.get("HEADGATE_LISTEN_PORT", "0")), folder=folder)
     try:

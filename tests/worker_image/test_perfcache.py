@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pyworker.perfcache import AGE_MAX_S, FILE_NAME, Kept, cache_key, keep, load_kept
+from pyworker.perfcache import AGE_MAX_S, FILE_NAME, Kept, cache_key, engine_flags, keep, load_kept
 
 KEY = {"model_id": "words", "slots": 8}
 FOUND = Kept(perf=123.5, half_width=20, slots=8, prompt_weight=0.3, flags=("imprecise",))
@@ -53,3 +53,12 @@ def test_a_folder_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
 
 def test_the_key_names_the_gpus() -> None:
     assert "gpus" in cache_key(KEY)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_flag"), [("VLLM_ARGS", True), ("MODEL_ID", True), ("VLLM_USE_V1", True), ("MODEL_LOG", False), ("PATH", False)]
+)
+def test_what_changes_how_the_server_runs_is_part_of_the_key(name: str, *, is_flag: bool) -> None:
+    one, other = (engine_flags({name: value}, "vllm") for value in ("a", "b"))
+
+    assert (one != other) is is_flag

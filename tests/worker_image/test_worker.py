@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from nacl.signing import SigningKey
 
 from protocol.report import Phase
 from tests.worker_image.control_plane import TOKEN, TTL_S, FakeControlPlane
-from tests.worker_image.process import WorkerProcess, environment, free_port, running_worker
+from tests.worker_image.process import ROOT, WorkerProcess, environment, free_port, running_worker
 from tests.worker_image.waiting import until_async
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -237,6 +238,40 @@ async def test_a_port_that_is_taken_is_reported(folder: Path) -> None:
             await phase_of(plane, Phase.ERROR)
 
             assert f"cannot listen on 127.0.0.1:{port}" in plane.last.error
+
+
+async def test_a_library_that_cannot_be_imported_is_reported(folder: Path) -> None:
+    (folder / "aiohttp.py").write_text("raise ImportError('broken')")
+    async with FakeControlPlane().serving() as plane:
+        given = environment(plane, port=free_port())
+        async with running_worker(folder, {**given, "PYTHONPATH": f"{folder}:{given['PYTHONPATH']}"}):
+            await phase_of(plane, Phase.ERROR)
+
+            assert plane.last.error == "internal error: ImportError"
+
+
+async def test_a_launch_script_that_cannot_write_is_reported(folder: Path) -> None:
+    """The very script of the image, with an interpreter that finds our modules."""
+    python = folder / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\nshift\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    async with FakeControlPlane().serving() as plane:
+        given = environment(plane, port=free_port(), HEADGATE_HOME=str(folder), WORKSPACE_DIR="/proc/nowhere")
+        async with running_worker(folder, given, command=("/bin/sh", str(ROOT / "worker_image" / "start_server.sh"))):
+            await phase_of(plane, Phase.ERROR)
+
+            assert "WORKSPACE_DIR is /proc/nowhere" in plane.last.error
+
+
+async def test_keys_that_are_never_served_are_reported(folder: Path) -> None:
+    async with FakeControlPlane().serving() as plane:
+        plane.keys = {}
+        given = environment(plane, port=free_port(), inference=INFERENCE, HEADGATE_KEYS_TIMEOUT_S="1")
+        async with running_worker(folder, given):
+            await phase_of(plane, Phase.ERROR)
+
+            assert "has served no keys for 1 s" in plane.last.error
 
 
 async def test_an_error_report_holds_no_secret_of_the_environment(folder: Path) -> None:

@@ -7,6 +7,7 @@ measure again. A measurement is kept only if nothing but its precision was odd (
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
 import shutil
@@ -21,6 +22,7 @@ KEPT_FLAGS: Final = frozenset({"imprecise"})
 AGE_MAX_S: Final = 7 * 86_400.0
 GPU_QUERY: Final = ("--query-gpu=uuid,name,driver_version", "--format=csv,noheader")
 GPU_QUERY_TIMEOUT_S: Final = 10.0
+_NO_FLAGS: Final = frozenset({"MODEL_LOG", "MODEL_SERVER_URL", "MODEL_LAUNCH_COMMAND"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,14 @@ class Kept:
 def cache_key(depends_on: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a measurement is kept under: what the caller says it depends on, and the GPUs, as far as the driver tells."""
     return {**depends_on, "gpus": _gpus()}
+
+
+def engine_flags(environment: Mapping[str, str], backend: str) -> dict[str, str]:
+    """Return the variables that change how the inference server runs: `*_ARGS`, `MODEL_*` and the backend's own."""
+    prefixes = ("MODEL_", f"{backend.upper()}_")
+    chosen = {name for name in environment if name.endswith("_ARGS") or name.startswith(prefixes)} - _NO_FLAGS
+    # Only their digest is written to the disk: one of them may be a key.
+    return {name: hashlib.sha256(environment[name].encode()).hexdigest() for name in sorted(chosen)}
 
 
 def load_kept(directory: Path, key: Mapping[str, Any], *, now_s: float) -> Kept | None:

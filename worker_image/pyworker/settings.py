@@ -23,6 +23,7 @@ from pyworker.backend import Ask, Backend, BadBackend, Trial, load_backend
 PERF_LIMIT_S: Final = 28.0
 SESSIONS_MAX: Final = 10
 LOAD_TIMEOUT_S: Final = 1800.0
+KEYS_TIMEOUT_S: Final = 60.0
 DRAIN_TIMEOUT_S: Final = 120.0
 BODY_BYTES_MAX: Final = 16 * 2**20  # anybody may make the worker hold this much, before the ticket in it is checked
 _CREDENTIALS: Final = frozenset({"MASTER_TOKEN", "CONTAINER_API_KEY", "JUPYTER_TOKEN"})
@@ -89,6 +90,7 @@ class Settings:
     max_queue_time_s: float
     perf_limit_s: float
     load_timeout_s: float
+    keys_timeout_s: float
     drain_timeout_s: float
     body_bytes_max: int
 
@@ -97,6 +99,8 @@ def read_environment(environment: Mapping[str, str], *, working_directory: Path)
     """Read everything. Raises BadEnvironment naming every missing or bad variable."""
     who, rest = _Reader(environment), _Reader(environment)
     identity, settings = _identity(who, rest), _settings(rest, working_directory)
+    if launch_problem := environment.get("HEADGATE_LAUNCH_PROBLEM"):  # from start_server.sh
+        rest.problems.append(launch_problem)
     if who.problems or rest.problems:
         raise BadEnvironment((*who.problems, *rest.problems), None if who.problems else identity)
     return identity, settings
@@ -138,6 +142,7 @@ def _settings(reader: _Reader, working_directory: Path) -> Settings:
         max_queue_time_s=reader.number("HEADGATE_MAX_QUEUE_TIME", default=backend.max_queue_time_s, minimum=0.1, maximum=3600),
         perf_limit_s=reader.number("HEADGATE_PERF_SECONDS_MAX", default=PERF_LIMIT_S, minimum=1, maximum=600),
         load_timeout_s=reader.number("HEADGATE_LOAD_TIMEOUT_S", default=LOAD_TIMEOUT_S, minimum=1, maximum=_DAY_S),
+        keys_timeout_s=reader.number("HEADGATE_KEYS_TIMEOUT_S", default=KEYS_TIMEOUT_S, minimum=1, maximum=_DAY_S),
         drain_timeout_s=reader.number("HEADGATE_DRAIN_TIMEOUT_S", default=DRAIN_TIMEOUT_S, minimum=0, maximum=_DAY_S),
         body_bytes_max=reader.integer("HEADGATE_BODY_BYTES_MAX", default=BODY_BYTES_MAX, minimum=1024, maximum=2**30),
     )

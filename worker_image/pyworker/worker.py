@@ -30,11 +30,12 @@ from pyworker.front import Front
 from pyworker.gate import Gate
 from pyworker.gauges import watch_gauges
 from pyworker.keys import KeyRing
+from pyworker.lastwords import CannotRun
 from pyworker.ledger import Ledger, Outcome
 from pyworker.listener import Listener, listen
 from pyworker.logwatch import LogWatch
 from pyworker.metrics import Gauges
-from pyworker.perfcache import Kept, cache_key, keep, load_kept
+from pyworker.perfcache import Kept, cache_key, engine_flags, keep, load_kept
 from pyworker.perftest import PerfTestFailed, measure
 from pyworker.readiness import NeverReady, wait_until_serving, watch_health
 from pyworker.reporter import Reporter
@@ -46,13 +47,8 @@ from pyworker.tail import LogTail, follow
 from pyworker.upstream import Upstream, UpstreamFailed
 
 LAST_WORDS_S: Final = 3.0
-KEYS_TIMEOUT_S: Final = 60.0
 
 _log = logging.getLogger(__name__)
-
-
-class CannotListen(Exception):
-    """The port for clients is taken or not ours; nobody could reach this worker."""
 
 
 class PartMissing(Exception):
@@ -92,7 +88,7 @@ class Worker:
         self._bringing_up: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Serve until SIGTERM or SIGINT. Raises CannotListen."""
+        """Serve until SIGTERM or SIGINT. Raises CannotRun."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -116,7 +112,7 @@ class Worker:
         try:
             listener = await Listener.start(app, host=host, port=port, tls=tls, plain=plain)
         except OSError as exc:
-            raise CannotListen(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
+            raise CannotRun(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
         _log.info("listening on %s:%s for backend %s, TLS: %s", host, port, self._settings.backend.name, self._settings.tls)
         return listener
 
@@ -174,10 +170,11 @@ class Worker:
         # A ticket can be checked only with the keys, and told from one of an earlier run only with the control plane's time.
         await self._reporter.answered()
         try:
-            async with asyncio.timeout(KEYS_TIMEOUT_S):
+            async with asyncio.timeout(self._settings.keys_timeout_s):
                 await self._keys.fetched()
         except TimeoutError as exc:
-            raise PartMissing(f"/pubkey/ of {self._identity.report_url} has served no keys for {KEYS_TIMEOUT_S:g} s") from exc
+            timeout_s = self._settings.keys_timeout_s
+            raise PartMissing(f"/pubkey/ of {self._identity.report_url} has served no keys for {timeout_s:g} s") from exc
         if not await self._listener.answers():
             raise PartMissing("this worker's own port does not answer")
 
@@ -222,6 +219,7 @@ class Worker:
             "backend": settings.backend.name,
             "model_id": settings.model_id,
             "launch": list(settings.launch_command),
+            "flags": engine_flags(settings.launch_environment, settings.backend.name),
             "version": capacity.version,
             "slots": slots,
             "prompt_weight": settings.prompt_weight,
