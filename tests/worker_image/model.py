@@ -70,6 +70,8 @@ class FakeModel:
         match what.partition(":"):
             case ("answer", _, _):
                 return web.json_response({"generated_text": "hello"}, headers={"X-Total-Time": "5", "Set-Cookie": "a=b"})
+            case ("bytes", _, count):
+                return web.Response(body=b"x" * int(count), content_type="image/png")
             case ("failure", _, _):
                 return web.json_response({"error": {"message": "as told"}})
             case ("status", _, status):

@@ -56,7 +56,13 @@ class Stand:
 
 @asynccontextmanager
 async def stand(
-    *, backend: Backend = BACKEND, slots: int = 2, wait_s_max: float = 30, perf: float = 1000, sessions_max: int = 2
+    *,
+    backend: Backend = BACKEND,
+    slots: int = 2,
+    wait_s_max: float = 30,
+    perf: float = 1000,
+    sessions_max: int = 2,
+    body_bytes_max: int = BODY_MAX,
 ) -> AsyncIterator[Stand]:
     ledger, outcomes = Ledger(), list[Outcome]()
 
@@ -81,7 +87,7 @@ async def stand(
                 keys=KeyRing(control_plane.fetch_keys),
                 ledger=ledger,
                 clock=clock,
-                body_bytes_max=BODY_MAX,
+                body_bytes_max=body_bytes_max,
             ),
             standing=standing,
             slots=queue,

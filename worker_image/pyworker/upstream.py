@@ -1,7 +1,8 @@
 """The inference server, seen from the worker: health, information, trials, and clients' requests passed through.
 
 A reply is passed on as it comes: status, a few headers, and the body without being decoded or gathered, at the client's pace (its
-socket's full buffer stops our reading, which stops the server's writing). A short reply of known length goes out in one piece.
+socket's full buffer stops our reading, which stops the server's writing), until the client takes nothing for CLIENT_STALL_S. A
+short reply of known length goes out in one piece.
 
 A connection that the server closed just when we used it is tried once more on a new one: no byte of a reply has been seen, and a
 generation changes nothing but a cache. Anything later is not repeated here; the client has the router find another worker.
@@ -25,6 +26,7 @@ from pyworker.replies import ReplyReader, reader_of
 
 CONNECT_TIMEOUT_S: Final = 5.0
 SILENCE_MAX_S: Final = 600.0  # between two reads of a reply: a long prompt in a long queue, before its first token
+CLIENT_STALL_S: Final = 60.0
 HEALTH_TIMEOUT_S: Final = 10.0
 PROBE_TIMEOUT_S: Final = 300.0  # a first generation may compile kernels or read the model from disk
 WHOLE_REPLY_BYTES_MAX: Final = 262_144
@@ -203,7 +205,9 @@ async def _stream(request: web.BaseRequest, reply: aiohttp.ClientResponse, reade
             await _tell_cut(reply, response)
         else:
             await response.write_eof()
-    except ConnectionError as exc:
+    except (ConnectionError, TimeoutError) as exc:
+        if request.transport is not None:
+            request.transport.abort()  # what it did not take is not kept for it
         raise ClientGone from exc
     if cut and request.transport is not None:
         # Without a last chunk the client sees that the reply is cut, not that it ended.
@@ -212,7 +216,7 @@ async def _stream(request: web.BaseRequest, reply: aiohttp.ClientResponse, reade
 
 
 async def _pass_on(reply: aiohttp.ClientResponse, reader: ReplyReader, response: web.StreamResponse) -> bool:
-    """Copy the body as it comes; tell whether the server broke it off. Raises ConnectionError for the client's side."""
+    """Copy the body as it comes; tell whether the server broke it off. Raises what `_write` does."""
     chunks = reply.content.iter_any()
     while True:
         try:
@@ -223,12 +227,18 @@ async def _pass_on(reply: aiohttp.ClientResponse, reader: ReplyReader, response:
         if not chunk:
             return False
         reader.feed(chunk)
-        await response.write(chunk)
+        await _write(response, chunk)
+
+
+async def _write(response: web.StreamResponse, data: bytes) -> None:
+    """Write at the client's pace. Raises ConnectionError, and TimeoutError when it takes nothing for CLIENT_STALL_S."""
+    async with asyncio.timeout(CLIENT_STALL_S):
+        await response.write(data)
 
 
 async def _tell_cut(reply: aiohttp.ClientResponse, response: web.StreamResponse) -> None:
     if reply.content_type == "text/event-stream":
-        await response.write(b'\n\ndata: {"error":"the inference server broke off","error_type":"upstream_failed"}\n\n')
+        await _write(response, b'\n\ndata: {"error":"the inference server broke off","error_type":"upstream_failed"}\n\n')
 
 
 def _forwarded(reply: aiohttp.ClientResponse) -> dict[str, str]:

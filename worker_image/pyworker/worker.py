@@ -47,6 +47,7 @@ from pyworker.tail import LogTail, follow
 from pyworker.upstream import Upstream, UpstreamFailed
 
 LAST_WORDS_S: Final = 3.0
+EXIT_SEEN_S: Final = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class Worker:
             on_end=self._finished,
         )
         self._rng = random.Random()  # noqa: S311 - makes prompts differ, guards nothing
-        self._hint, self._stop, self._quiet = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._hint, self._stop, self._quiet, self._failed = asyncio.Event(), asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._child: ServerProcess | None = None
         self._tail, self._watch = LogTail(settings.model_log), self._make_watch()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -146,6 +147,7 @@ class Worker:
         _log.info("phase %s%s", self._standing.phase, f": {self._standing.error}" if self._standing.error else "")
         self._reporter.urge()
         if self._standing.phase is Phase.ERROR:
+            self._failed.set()
             for task in self._bringing_up:
                 task.cancel()
 
@@ -163,7 +165,16 @@ class Worker:
             self._standing.ready(loadtime_s=self._clock.monotonic_s() - started_s)
             self._standing.fail(await watch_health(self._upstream))
         except (NeverReady, PerfTestFailed, UpstreamFailed, PartMissing, OSError) as exc:
+            await self._let_child_speak()
             self._standing.fail(str(exc))
+
+    async def _let_child_speak(self) -> None:
+        """Give a server that has ended the time to be found so: its exit says more than what broke off for it."""
+        if self._child is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EXIT_SEEN_S):
+                    await self._child.ended()
+                    await self._failed.wait()
 
     async def _verify_parts(self) -> None:
         """Return when everything runs that a request needs, beside the server, which has been measured. Raises PartMissing."""
