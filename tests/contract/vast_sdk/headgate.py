@@ -1,0 +1,129 @@
+"""Headgate's own route and report functions over one table in memory, behind one address on loopback.
+
+Keys are made by the rotate function's own use case, and every request is the event that a Function URL would make of it. The scaler
+is not here: a worker's rental says READY, and what the worker itself reports decides whether it is routed to.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+from functions.adapters.clock import SystemClock
+from functions.adapters.function_url import HttpRequest
+from functions.adapters.key_maker import LocalKeyMaker
+from functions.adapters.key_vault import encode_keys
+from functions.adapters.nacl_signer import signing_key
+from functions.adapters.public_keys import public_halves
+from functions.core.lifecycle import WorkerState
+from functions.core.model import Worker
+from functions.report.answer import PATHS as REPORT_PATHS
+from functions.report.answer import answer as report_answer
+from functions.report.service import ReportPorts
+from functions.rotate.service import Command, RotatePorts, rotate
+from functions.route.answer import answer as route_answer
+from functions.route.caches import RouteCaches
+from functions.route.service import RoutePorts
+from protocol.worker_token import WorkerIdentity, mint_worker_token
+from tests.core.builders import a_group, a_worker, worker_id
+from tests.fakes.keys import MemoryBoard, MemoryVault
+from tests.fakes.store import MemoryStore
+from tests.fakes.waker import RecordingWaker
+from tests.functions.events import an_event
+from tests.functions.router import KEYS
+
+ENDPOINT: Final = "chat"
+_SECRET: Final = b"s" * 32
+_STACK: Final = "contract"
+_END_WITHIN_S: Final = 10.0
+
+
+class Headgate:
+    """A control plane of one group. `url` is where it is while it serves."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.store = MemoryStore()
+        self.store.put_group(a_group(max_queue_time=30.0))
+        for key in KEYS:
+            self.store.put_key(key)
+        clock, vault = SystemClock(), MemoryVault()
+        ports = RotatePorts(vault=vault, board=MemoryBoard(), maker=LocalKeyMaker(), clock=clock, every_s=0.0)
+        keys = rotate(Command.ADVANCE, ports=ports).keys
+        signer = signing_key(json.loads(encode_keys(keys)))
+        self.public_keys = public_halves(keys)
+        self._route = RoutePorts(
+            store=self.store, signing=lambda: signer, waker=RecordingWaker(), clock=clock, rng=random.SystemRandom()
+        )
+        self._report = ReportPorts(store=self.store, token_secret=lambda: _SECRET, clock=clock, stack=_STACK)
+        self._caches = RouteCaches()
+        self._lock = threading.Lock()
+
+    def rent(self, number: int) -> str:
+        """Let there be a worker that has not reported yet, and return its token."""
+        lease = self.store.acquire_lease(ENDPOINT, owner="scaler", now_s=0.0, duration_s=1e12)
+        assert lease is not None
+        self.store.put_rental(lease, worker_id(number), a_worker(number, WorkerState.READY).rental)
+        return mint_worker_token(_SECRET, stack=_STACK, identity=WorkerIdentity(endpoint=ENDPOINT, worker_id=worker_id(number)))
+
+    def worker(self, number: int) -> Worker:
+        """Return what is stored of a worker."""
+        return self.store.worker(ENDPOINT, worker_id(number))
+
+    def answer(self, event: dict[str, Any]) -> dict[str, Any]:
+        """Return what the function that an event is for answers, one at a time as in an execution environment."""
+        request = HttpRequest.of_event(event)
+        with self._lock:
+            if request.path in REPORT_PATHS:
+                return report_answer(request, ports=self._report, public_keys=lambda: self.public_keys).result()
+            return route_answer(request, ports=self._route, caches=self._caches, public_keys=lambda: self.public_keys).result(
+                __request_id="a-request"
+            )
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """Listen on a free port for the block."""
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        self.url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join(_END_WITHIN_S)
+
+
+def _handler(headgate: Headgate) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        """Turns a request into the event that a Function URL makes of it."""
+
+        protocol_version = "HTTP/1.1"
+
+        def handle_any(self) -> None:
+            """Answer one request of any method."""
+            url = urlsplit(self.path)
+            text = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode() or None
+            event = an_event(url.path, text, method=self.command, query=dict(parse_qsl(url.query)))
+            event["headers"] |= {name.lower(): value for name, value in self.headers.items()}
+            result = headgate.answer(event)
+            body = result["body"].encode()
+            self.send_response(result["statusCode"])
+            for name, value in {**result["headers"], "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815 - the names that the standard library looks for
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    return Handler
