@@ -131,14 +131,14 @@ def test_a_request_that_waited_is_forgotten_once_it_is_served(stage: Stage) -> N
     recorded = stage.headgate.store.requests("chat")
     assert recorded
 
-    moved = until(lambda: asked_until_routed(stage, waits["request_idx"]), what="a route for a request that waits")
+    moved = until(lambda: asked_again(stage, waits["request_idx"]), what="a route for a request that waits")
     use(moved)
 
     until(lambda: not stage.headgate.store.requests("chat"), what="the end of its record")
 
 
-def asked_until_routed(stage: Stage, request_idx: int) -> dict[str, Any] | None:
-    """Ask again for a request; None while it waits."""
+def asked_again(stage: Stage, request_idx: int) -> dict[str, Any]:
+    """Ask again for a request; empty while it waits."""
     body = {"endpoint": "chat", "cost": 10, "request_idx": request_idx}
     reply: dict[str, Any] = post(f"{stage.headgate.url}/route/", body, Authorization=f"Bearer {API_KEY}")[1]
-    return reply if "url" in reply else None
+    return reply if "url" in reply else {}
