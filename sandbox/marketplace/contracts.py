@@ -147,6 +147,12 @@ class Contracts:
                 self.hear(said, now_us)
         self.freed(machine, now_us)
 
+    def transfer(self, contract: Contract, *, up_bytes: int, down_bytes: int) -> None:
+        """Bill traffic, and let the contract's meters show it."""
+        contract.up_bytes += up_bytes
+        contract.down_bytes += down_bytes
+        self.ledger.transfer(contract.contract_id, up_bytes=up_bytes, down_bytes=down_bytes)
+
     def on(self, machine: Machine) -> list[Contract]:
         """Return the machine's contracts, oldest first."""
         return [self.live[contract_id] for contract_id in sorted(machine.contracts)]
@@ -193,7 +199,7 @@ class Contracts:
         if contract.phase is not Phase.RUNNING or old not in BOOTING:
             return
         if not contract.container_made and contract.order.image not in contract.machine.images:
-            self.ledger.transfer(contract.contract_id, up_bytes=0, down_bytes=round(self.image_gb * _BYTES_PER_GB))
+            self.transfer(contract, up_bytes=0, down_bytes=round(self.image_gb * _BYTES_PER_GB))
         contract.container_made = True
 
     def _expect(self, contract: Contract, now_us: int) -> None:

@@ -64,6 +64,15 @@ def traffic(call: Call) -> object:
     return {"success": True}
 
 
+def use(call: Call) -> object:
+    """`POST /_sim/instances/{id}/use` `{"busy": 0..1 | null}`: how much of its GPUs it uses from now on, for its meters."""
+    busy = call.body.get("busy")
+    if isinstance(busy, bool) or not (busy is None or (isinstance(busy, (int, float)) and 0 <= busy <= 1)):
+        raise bad_request("busy must be a number between 0 and 1, or null")
+    call.world.set_busy(call.ids[0], busy, call.now_s)
+    return {"success": True}
+
+
 def add_credit(call: Call) -> object:
     """`POST /_sim/credit` `{"usd": x}`: pay in (or out, when negative)."""
     amount = call.body.get("usd")

@@ -57,7 +57,8 @@ class Moment:
 class Contract:
     """One instance. `gpu_ids` is empty while it holds none; `num_gpus` is what it is for.
 
-    `outbid` waits for its bid to win; `stint` counts how often it got GPUs.
+    `outbid` waits for its bid to win; `stint` counts how often it got GPUs; `busy`, if it was said, is how much of
+    them it uses.
     """
 
     contract_id: int
@@ -83,6 +84,9 @@ class Contract:
     has_process: bool = False
     outbid: bool = False
     stint: int = 0
+    busy: float | None = None
+    up_bytes: int = 0
+    down_bytes: int = 0
     fate: Fate | None = None
     fate_pending: bool = True
     performance: float = 1.0
@@ -109,6 +113,11 @@ class Contract:
     def bid_is_enough(self) -> bool:
         """Whether the host takes it: any on-demand rental, and bids from the host's lowest on."""
         return not self.is_bid or self.tariff.gpu_micro_usd_per_hour >= self.machine.bid_micro_usd_per_hour * self.num_gpus
+
+    @property
+    def disk_used_gb(self) -> float:
+        """What was downloaded, the image among it."""
+        return self.down_bytes / 1e9
 
     @property
     def alive(self) -> bool:

@@ -12,6 +12,7 @@ import json
 from sandbox.marketplace.environment import public_ipaddr
 from sandbox.marketplace.instance import Contract, to_s
 from sandbox.marketplace.ledger import HOURS_PER_MONTH, usd
+from sandbox.marketplace.meters import meters, silent
 from sandbox.marketplace.offers import SCORE_FACTOR, Row, hourly
 
 CREDIT_DISCOUNT_MAX = 0.3
@@ -27,7 +28,7 @@ def instance_row(contract: Contract, now_us: int) -> Row:
         **_state(contract, now_us),
         **_network(contract),
         **_hardware(contract),
-        **_usage(contract),
+        **_usage(contract, now_us),
         **_prices(contract),
     }
 
@@ -41,7 +42,7 @@ def row_json(contract: Contract, now_us: int) -> str:
     if contract.lasting is None or contract.lasting[0] != of:
         lasting = {**_identity(contract), **_network(contract), **_hardware(contract), **_prices(contract)}
         contract.lasting = of, json.dumps(lasting, separators=(",", ":"))
-    passing = json.dumps({**_state(contract, now_us), **_usage(contract)}, separators=(",", ":"))
+    passing = json.dumps({**_state(contract, now_us), **_usage(contract, now_us)}, separators=(",", ":"))
     return f"{passing[:-1]},{contract.lasting[1][1:]}"
 
 
@@ -158,32 +159,8 @@ def _hardware(contract: Contract) -> Row:
     }
 
 
-def _usage(contract: Contract) -> Row:
-    if contract.actual_status != "running":
-        return {
-            "gpu_util": None,
-            "gpu_temp": None,
-            "cpu_util": 0.0,
-            "mem_usage": None,
-            "mem_limit": None,
-            "vmem_usage": None,
-            "disk_usage": -1,
-            "disk_util": -1,
-            "inet_up_billed": None,
-            "inet_down_billed": None,
-        }
-    return {
-        "gpu_util": 0.0,
-        "gpu_temp": 41.0,
-        "cpu_util": 0.5,
-        "mem_usage": 1.2,
-        "mem_limit": contract.machine.hardware.board.cpu_ram_mb / 1024,
-        "vmem_usage": 0.1,
-        "disk_usage": 1.5,
-        "disk_util": 1.5 * _MB_PER_GB / contract.tariff.disk_mb,
-        "inet_up_billed": 0.0,
-        "inet_down_billed": 0.0,
-    }
+def _usage(contract: Contract, now_us: int) -> Row:
+    return meters(contract, now_us) if contract.actual_status == "running" else silent()
 
 
 def _prices(contract: Contract) -> Row:

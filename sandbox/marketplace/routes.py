@@ -110,5 +110,6 @@ ROUTES: Final[Routes] = {
     ("POST", "_sim/credit"): Route(handler=control.add_credit, operation=None),
     ("POST", "_sim/instances/#/vanish"): Route(handler=control.vanish, operation=None),
     ("POST", "_sim/instances/#/fate"): Route(handler=control.strike, operation=None),
+    ("POST", "_sim/instances/#/use"): Route(handler=control.use, operation=None),
     ("POST", "_sim/instances/#/traffic"): Route(handler=control.traffic, operation=None),
 }

@@ -50,6 +50,7 @@ class WorldOptions:
 
     market: MarketOptions = field(default_factory=MarketOptions)
     faults: FaultOptions = field(default_factory=FaultOptions)
+    durations: Durations = field(default_factory=Durations)
     boot_speed: float = 1.0
     credit_usd: float = 100.0
     image_gb: float = 8.0
@@ -88,7 +89,7 @@ class World:
             book=self.book,
             ledger=self.ledger,
             plan=self.plan,
-            durations=Durations(options.boot_speed),
+            durations=replace(options.durations, boot_speed=options.boot_speed),
             rng=host_rng,
             take_port=take_port or count(FIRST_SIMULATED_PORT).__next__,
             image_gb=options.image_gb,
@@ -289,8 +290,7 @@ class World:
     def transfer(self, contract_id: int, now_s: float, *, up_bytes: int, down_bytes: int) -> None:
         """Charge traffic to a contract. Raises Refused when there is no such instance."""
         self.advance(now_s)
-        self._live(contract_id)
-        self.ledger.transfer(contract_id, up_bytes=up_bytes, down_bytes=down_bytes)
+        self.contracts.transfer(self._live(contract_id), up_bytes=up_bytes, down_bytes=down_bytes)
         self._course.watch_credit()
 
     def exhaust_credit(self, now_s: float) -> None:
@@ -299,6 +299,11 @@ class World:
         self._course.credit_micro_usd = self.ledger.total_micro_usd(now_us)
         self._course.watch_credit()
         self.advance(now_s)
+
+    def set_busy(self, contract_id: int, busy: float | None, now_s: float) -> None:
+        """Say how much of its GPUs an instance uses, 0 to 1; None: unknown. Raises Refused when there is no such instance."""
+        self.advance(now_s)
+        self._live(contract_id).busy = busy
 
     def add_credit(self, usd: float, now_s: float) -> None:
         """Pay in."""

@@ -190,6 +190,8 @@ def test_a_preset_replaces_all_faults(shop: Shop) -> None:
         ("/_sim/instances/1/vanish", {"as": "ghost"}),
         ("/_sim/instances/1/fate", {"fate": "happiness"}),
         ("/_sim/instances/1/traffic", {"up_bytes": -1}),
+        ("/_sim/instances/1/use", {"busy": 2}),
+        ("/_sim/instances/1/use", {"busy": "very"}),
     ],
 )
 def test_controls_refuse_nonsense_in_words(shop: Shop, path: str, body: object) -> None:
