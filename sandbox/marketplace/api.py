@@ -14,14 +14,14 @@ import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
+from typing import Final
 
 from sandbox.marketplace.errors import Refused, bad_key, bad_query, bad_request, invalid_id, no_such_instance, not_found
 from sandbox.marketplace.fault_plan import Drawn
 from sandbox.marketplace.faults import AnswerFault, Operation
 from sandbox.marketplace.instance import Contract
+from sandbox.marketplace.process_port import NoProcesses, Processes
 from sandbox.marketplace.serverless import Serverless
-from sandbox.marketplace.shell import Command
 from sandbox.marketplace.templates import Templates
 from sandbox.marketplace.world import World
 
@@ -70,35 +70,6 @@ class Reply:
     dropped: bool = False
     delay_s: float = 0.0
     headers: Mapping[str, str] = field(default_factory=dict)
-
-
-class Processes(Protocol):
-    """What the API asks about the processes behind instances."""
-
-    def log_tail(self, contract_id: int, lines: int) -> str:
-        """Return the last lines that the instance's process wrote; empty if it never ran."""
-
-    def pid(self, contract_id: int) -> int | None:
-        """Return the process id, None if none runs."""
-
-    def execute(self, contract_id: int, command: Command) -> str:
-        """Run a command on the files of a stopped instance; return what it prints."""
-
-
-class NoProcesses:
-    """A world of bookkeeping only."""
-
-    def log_tail(self, contract_id: int, lines: int) -> str:  # noqa: ARG002 - the port's signature
-        """Return nothing."""
-        return ""
-
-    def pid(self, contract_id: int) -> int | None:  # noqa: ARG002 - the port's signature
-        """Return None."""
-        return None
-
-    def execute(self, contract_id: int, command: Command) -> str:  # noqa: ARG002 - the port's signature
-        """Return nothing: there are no files."""
-        return ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.marketplace.api import NoProcesses
 from sandbox.marketplace.faults import Fate
 from sandbox.marketplace.lifecycle import Phase
+from sandbox.marketplace.process_port import NoProcesses
 from sandbox.marketplace.shell import Command, run
 from tests.contract.vast_cli.market import Market
 
