@@ -73,7 +73,7 @@ def launch(call: Call) -> object:
 
 def _search(call: Call, asked: object, columns: object) -> bytes:
     if call.drawn.answer is AnswerFault.FILTER_IGNORED:
-        asked = _without_a_filter(asked, call.world.plan.rng)
+        asked = without_a_filter(asked, call.world.plan.rng)
     query, offers = call.world.search(asked, call.now_s)
     if call.drawn.answer is AnswerFault.SEARCH_CAPPED:
         offers = offers[:CAPPED_OFFERS]
@@ -89,7 +89,7 @@ def _search(call: Call, asked: object, columns: object) -> bytes:
     return ('{"offers":[' + ",".join(parts) + "]}").encode()
 
 
-def _without_a_filter(asked: object, rng: random.Random) -> object:
+def without_a_filter(asked: object, rng: random.Random) -> object:
     """Return the query less one of its numeric filters."""
     if not isinstance(asked, dict):
         return asked

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sandbox.aws.emulator import Emulator, EmulatorSettings
+from tests.contract.marketplaces import IMPLEMENTATIONS, Shop
 from tests.contract.stores import Stores, dynamo_stores, memory_stores
 
 INTERPRETER = Path(__file__).parents[2] / ".venvs" / "emulator" / "bin" / "python"
@@ -40,3 +41,9 @@ def stores(request: pytest.FixtureRequest) -> Stores:
     if request.param == "memory":
         return memory_stores()
     return dynamo_stores(request.getfixturevalue("dynamodb"), request.getfixturevalue("table_name"))
+
+
+@pytest.fixture(params=IMPLEMENTATIONS)
+def shop(request: pytest.FixtureRequest) -> Iterator[Shop]:
+    """Open one marketplace of each implementation."""
+    yield from IMPLEMENTATIONS[request.param]()

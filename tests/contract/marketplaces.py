@@ -1,31 +1,39 @@
-"""The marketplace port under contract, twice: the adapter over the world in this process, and over a real socket."""
+"""The marketplace port under contract, three times: over a socket, over the same API in this process, and the world itself.
+
+The first two are the adapter that ships; the third is what unit tests use. A test says what it does to the world through `Shop`,
+and never needs to know which of them it has.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Final
 
-import requests
-
-from functions.adapters.vast import VastMarketplace
-from functions.core.model import Autogroup, Instance, Offer
-from functions.ports import RentRequest
-from sandbox.marketplace.faults import AnswerFault, Operation
+from functions.adapters.timely_session import TimelySession
+from functions.core.model import Autogroup, Instance, Offer, RentalType
+from functions.core.plan import Rent, rental_of
+from functions.core.verifying import mismatch
+from functions.ports import Clock, Marketplace, RentRequest
+from sandbox.marketplace.faults import AnswerFault, Fate, FaultOptions, Operation
 from sandbox.marketplace.server import MarketplaceServer, ServerOptions
 from sandbox.marketplace.world import World, WorldOptions
 from tests.fakes.marketplace import API_KEY, QUIET_MARKET, WorldSession, make_api, make_world, marketplace_over
+from tests.fakes.world_marketplace import WorldMarketplace
 from tests.simulation.clock import SimulatedClock
 from tests.waiting import until
 
 PREFIX: Final = "headgate/test/chat/"
+LABEL: Final = PREFIX + "w0-x"
 AUTOGROUP: Final = Autogroup(name="a", search_params="num_gpus=1 verified=any", image="tgi", disk_gb=20.0)
+BIDDING: Final = replace(AUTOGROUP, rental_type=RentalType.INTERRUPTIBLE, bid_factor=1.2, max_bid_micro_usd=50_000_000)
 START_S: Final = 1_900_000_000.0
 CLOCK_SPEED: Final = 100.0
+PATIENCE_S: Final = 2.0  # of an exchange over the socket, in real seconds
 WORLD: Final = WorldOptions(market=replace(QUIET_MARKET, machines=60), boot_speed=20.0, credit_usd=1_000.0)
 
 
@@ -33,24 +41,38 @@ WORLD: Final = WorldOptions(market=replace(QUIET_MARKET, machines=60), boot_spee
 class Shop:
     """One marketplace and what a test may do to its world. `act` runs something where the world may be touched."""
 
-    marketplace: VastMarketplace
+    marketplace: Marketplace
     world: World
     act: Callable[[Callable[[], object]], object]
     wait_until: Callable[[Callable[[], bool]], None]
 
-    def meets(self, operation: Operation, fault: AnswerFault) -> None:
-        """Let the next call of an operation go wrong."""
-        self.act(lambda: self.world.plan.script_next(operation, fault))
+    def meets(self, operation: Operation, fault: AnswerFault | Fate, *, after: int = 0) -> None:
+        """Let the next call of an operation, or a later one, go wrong."""
+        self.act(lambda: self.world.plan.script_next(operation, fault, after=after))
 
-    def offers(self) -> list[Offer]:
+    def faults(self, options: FaultOptions) -> None:
+        """Put other faults in force."""
+        self.act(lambda: self.world.plan.put(options))
+
+    def strikes(self, instance_id: int, fate: Fate) -> None:
+        """Let a fate come true now."""
+        self.act(lambda: self.world.strike(instance_id, fate, self.world.now_us / 1e6))
+
+    def offers(self, autogroup: Autogroup = AUTOGROUP) -> list[Offer]:
         """Search."""
-        return self.marketplace.search(AUTOGROUP)
+        return self.marketplace.search(autogroup)
 
-    def rent(self, offer: Offer | None = None, *, label: str = PREFIX + "w0-x") -> int:
+    def rent(self, offer: Offer | None = None, *, label: str = LABEL, autogroup: Autogroup = AUTOGROUP) -> int:
         """Rent an offer, the cheapest unless told otherwise."""
-        chosen = offer or self.offers()[0]
+        chosen = offer or self.offers(autogroup)[0]
         env = {"HEADGATE_WORKER_ID": "w0-x", "-p 3000:3000": "1"}
-        return self.marketplace.create(RentRequest(offer=chosen, label=label, autogroup=AUTOGROUP, env=env))
+        return self.marketplace.create(RentRequest(offer=chosen, label=label, autogroup=autogroup, env=env))
+
+    def rent_running(self, autogroup: Autogroup = AUTOGROUP) -> int:
+        """Rent the cheapest offer and wait until it runs."""
+        instance_id = self.rent(autogroup=autogroup)
+        self.wait_running(instance_id)
+        return instance_id
 
     def shown(self, instance_id: int) -> Instance:
         """Return an instance that exists."""
@@ -61,6 +83,11 @@ class Shop:
     def wait_running(self, instance_id: int, *, running: bool = True) -> None:
         """Wait until an instance runs, or no longer does."""
         self.wait_until(lambda: self.shown(instance_id).running is running)
+
+    def differs(self, instance_id: int, offer: Offer) -> str | None:
+        """Say what of an instance is not as it was offered, as the scaler does."""
+        rent = Rent(worker_id="w0-x", autogroup="a", offer=offer, reason="")
+        return mismatch(rental_of(rent, now_s=START_S), self.shown(instance_id))
 
 
 class QuickClock:
@@ -76,7 +103,16 @@ class QuickClock:
 
 
 def in_process() -> Iterator[Shop]:
-    """Yield the adapter over a world in this process; waiting lets simulated time pass."""
+    """Yield the adapter over the API in this process; waiting lets simulated time pass."""
+    yield _still(lambda world, clock: marketplace_over(WorldSession(make_api(world), clock), clock))
+
+
+def fake() -> Iterator[Shop]:
+    """Yield what unit tests use."""
+    yield _still(WorldMarketplace)
+
+
+def _still(make: Callable[[World, Clock], Marketplace]) -> Shop:
     clock = SimulatedClock(START_S)
     world = make_world(now_s=START_S, options=WORLD)
 
@@ -87,8 +123,7 @@ def in_process() -> Iterator[Shop]:
             clock.wait_s(1.0)
         raise AssertionError("it did not become true within ten simulated minutes")
 
-    marketplace = marketplace_over(WorldSession(make_api(world), clock), clock)
-    yield Shop(marketplace=marketplace, world=world, act=lambda change: change(), wait_until=wait_until)
+    return Shop(marketplace=make(world, clock), world=world, act=lambda change: change(), wait_until=wait_until)
 
 
 def over_http() -> Iterator[Shop]:
@@ -98,8 +133,16 @@ def over_http() -> Iterator[Shop]:
         def act(change: Callable[[], object]) -> None:
             asyncio.run_coroutine_threadsafe(_call(change), loop).result(timeout=10)
 
-        marketplace = marketplace_over(requests.Session(), QuickClock(), base_url=server.url)
+        session = TimelySession(call_s_max=PATIENCE_S, body_bytes_max=10_000_000)
+        marketplace = marketplace_over(session, QuickClock(), base_url=server.url)
         yield Shop(marketplace=marketplace, world=server.world, act=act, wait_until=_wait)
+
+
+IMPLEMENTATIONS: Final[Mapping[str, Callable[[], Iterator[Shop]]]] = {
+    "over http": over_http,
+    "in process": in_process,
+    "fake": fake,
+}
 
 
 @contextmanager
