@@ -63,9 +63,11 @@ def make_api(world: World, *, rate_limits: bool = False) -> Api:
     return Api(world=world, api_key=API_KEY, routes=ROUTES, rate_limits=rate_limits)
 
 
-def marketplace_over(session: requests.Session, clock: Clock, *, base_url: str = BASE_URL) -> VastMarketplace:
+def marketplace_over(
+    session: requests.Session, clock: Clock, *, base_url: str = BASE_URL, api_key: str = API_KEY
+) -> VastMarketplace:
     """Return the adapter that ships, talking through this session."""
-    return VastMarketplace(VastHttp(base_url, api_key=lambda: API_KEY, clock=clock, session=session), clock=clock)
+    return VastMarketplace(VastHttp(base_url, api_key=lambda: api_key, clock=clock, session=session), clock=clock)
 
 
 def _patience_s(timeout: object) -> float:

@@ -16,8 +16,9 @@ from protocol.report import Phase
 from sandbox.marketplace.faults import AnswerFault, Fate, Operation
 from sandbox.marketplace.instance import Contract
 from sandbox.marketplace.world import World, WorldOptions
-from tests.fakes.marketplace import QUIET_MARKET, WorldSession, make_api, make_world, marketplace_over
+from tests.fakes.marketplace import QUIET_MARKET, make_world
 from tests.fakes.store import MemoryStore
+from tests.fakes.world_marketplace import WorldMarketplace
 from tests.simulation.clock import SimulatedClock
 
 START_S: Final = 1_900_000_000.0
@@ -49,7 +50,7 @@ class Stage:
         """Open the market and write the stack's items."""
         quick = WorldOptions(market=QUIET_MARKET, boot_speed=10.0, credit_usd=1_000.0)
         self.world = make_world(now_s=START_S, options=quick)
-        self.marketplace = marketplace_over(WorldSession(make_api(self.world), self.clock), self.clock)
+        self.marketplace = WorldMarketplace(self.world, self.clock)
         self.configure()
         self.store.put_autogroup(ENDPOINT, Autogroup(name="a", search_params="num_gpus=1 verified=any", image="tgi", disk_gb=20.0))
 

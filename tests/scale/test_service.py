@@ -21,6 +21,7 @@ from protocol.worker_token import WorkerIdentity, verify_worker_token
 from sandbox.marketplace.faults import AnswerFault, Fate, Operation
 from sandbox.marketplace.order import Order, read_order
 from tests.core.builders import a_group
+from tests.fakes.marketplace import WorldSession, make_api, marketplace_over
 from tests.scale.stage import ENDPOINT, SECRET, STACK, START_S, Stage
 
 _S = WorkerState
@@ -218,8 +219,7 @@ def test_an_account_without_credit_halts_renting_and_says_so(stage: Stage) -> No
 
 def test_a_key_that_is_not_accepted_halts_renting(stage: Stage) -> None:
     stage.somebody_waits()
-    http = stage.marketplace._http  # type: ignore[attr-defined]  # noqa: SLF001 - a wrong key has no other way in
-    http._api_key = lambda: "wrong"  # noqa: SLF001
+    stage.marketplace = marketplace_over(WorldSession(make_api(stage.world), stage.clock), stage.clock, api_key="wrong")
     (done,) = stage.ticks()
 
     assert done.snapshot.listing is None
