@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
@@ -11,7 +11,6 @@ from functions.core.lifecycle import WorkerState
 from functions.core.model import RentalType
 from functions.ports import RentRequest
 from sandbox.marketplace.faults import AnswerFault, Fate, Operation
-from tests.fakes.world_marketplace import WorldMarketplace
 from tests.scale.stage import ENDPOINT, Stage
 
 _S = WorkerState
@@ -21,7 +20,7 @@ BOOT_S: Final = 150.0
 def _bidding(stage: Stage) -> None:
     bidding = {"rental_type": RentalType.INTERRUPTIBLE, "bid_factor": 1.2, "max_bid_micro_usd": 5_000_000}
     (autogroup,) = stage.store.load(ENDPOINT).autogroups  # type: ignore[union-attr]
-    stage.store.put_autogroup(ENDPOINT, replace(autogroup, **bidding))  # type: ignore[arg-type] # the fields that say how to rent
+    stage.store.put_autogroup(ENDPOINT, replace(autogroup, **bidding))
 
 
 def test_a_machine_that_was_rented_by_a_bid_costs_the_bid_and_serves(stage: Stage) -> None:
@@ -70,15 +69,15 @@ def test_whoever_is_outbid_is_replaced_while_somebody_waits(stage: Stage) -> Non
 def test_the_login_of_a_private_image_comes_from_the_secrets_and_is_nowhere_in_the_table(stage: Stage) -> None:
     stage.settings = replace(stage.settings, image_login={"chat/a": "-u me -p very-secret registry.test"})
     asked: list[RentRequest] = []
+    create = stage.marketplace.create
 
-    def watched(port: Any) -> Any:
-        if isinstance(port, WorldMarketplace):
-            create = port.create
-            port.create = lambda request: (asked.append(request), create(request))[1]  # type: ignore[method-assign]
-        return port
+    def watched(request: RentRequest) -> int:
+        asked.append(request)
+        return create(request)
 
+    stage.marketplace.create = watched  # type: ignore[method-assign] # the port's own way to see what it is asked
     stage.somebody_waits()
-    stage.ticks(wrap=watched)
+    stage.ticks()
 
     assert [request.image_login for request in asked] == ["-u me -p very-secret registry.test"]
     assert "very-secret" not in f"{stage.workers()} {stage.store.load(ENDPOINT)} {asked} {stage.settings}"
