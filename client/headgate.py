@@ -65,6 +65,7 @@ class _Call:
     cost: float
     deadline_s: float
     on_waiting: Callable[[str], None] | None
+    affinity: str = ""
     started_s: float = field(default_factory=time.monotonic)
     request_idx: int = 0
     attempts: int = 0
@@ -134,7 +135,7 @@ class Client:
             for session in self._sessions:
                 session.close()
 
-    def request(
+    def request(  # noqa: PLR0913 - the options of a call, by name
         self,
         endpoint: str,
         path: str,
@@ -143,13 +144,15 @@ class Client:
         cost: float = 1.0,
         deadline_s: float | None = None,
         on_waiting: Callable[[str], None] | None = None,
+        affinity: str = "",
     ) -> Reply:
         """Return the model's whole reply.
 
-        `cost` is the request's load in the endpoint's load units (for a language model about the tokens to generate);
-        `on_waiting` is told, with every poll, why the request waits. Raises HeadgateError.
+        `cost` is the request's load in the endpoint's load units (for a language model about the tokens to generate); `on_waiting`
+        is told, with every poll, why the request waits. Requests of one `affinity` (a conversation, a long prefix they share; at
+        most 256 characters) go to the same worker while it has room. Raises HeadgateError.
         """
-        call = self._call(endpoint, path, payload, cost=cost, deadline_s=deadline_s, on_waiting=on_waiting)
+        call = self._call(endpoint, path, payload, cost=cost, deadline_s=deadline_s, on_waiting=on_waiting, affinity=affinity)
         while True:
             ticket, waited_s = self._route(call)
             with self._trying(call), self._sent(call, ticket) as response:
@@ -166,7 +169,7 @@ class Client:
                     ticket=ticket,
                 )
 
-    def stream(
+    def stream(  # noqa: PLR0913 - as for request
         self,
         endpoint: str,
         path: str,
@@ -175,12 +178,13 @@ class Client:
         cost: float = 1.0,
         deadline_s: float | None = None,
         on_waiting: Callable[[str], None] | None = None,
+        affinity: str = "",
     ) -> Iterator[dict[str, Any]]:
         """Yield the events of a streamed reply as they arrive; `client.text_of` gives an event's text.
 
         Arguments as for `request`. Raises HeadgateError; StreamBroken once the first event has been given out.
         """
-        call = self._call(endpoint, path, payload, cost=cost, deadline_s=deadline_s, on_waiting=on_waiting)
+        call = self._call(endpoint, path, payload, cost=cost, deadline_s=deadline_s, on_waiting=on_waiting, affinity=affinity)
         while True:
             ticket, _ = self._route(call)
             with self._trying(call), self._sent(call, ticket) as response:
@@ -254,7 +258,9 @@ class Client:
 
     def _ask(self, call: _Call) -> dict[str, Any] | None:
         """Ask once; None if there was no answer to rely on. Raises RouteRefused."""
-        body = {"endpoint": call.endpoint, "cost": call.cost, "request_idx": call.request_idx}
+        body: dict[str, Any] = {"endpoint": call.endpoint, "cost": call.cost, "request_idx": call.request_idx}
+        if call.affinity:
+            body["session"] = call.affinity
         timeout_s = min(ROUTE_TIMEOUT_S, call.left_s())
         try:
             response = self._session().post(

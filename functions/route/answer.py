@@ -18,7 +18,7 @@ from protocol.problem import RequestRefused
 
 PATHS: Final = {"/route/": "POST", PUBLIC_KEY_PATH: "GET"}
 # What people and SDKs read begins so; `reads` knows the paths.
-READ_PREFIXES: Final = ("/get_", "/api/")
+READ_PREFIXES: Final = ("/get_", "/api/", "/update_workers/")
 
 
 def answer(request: HttpRequest, *, ports: RoutePorts, caches: RouteCaches, public_keys: Callable[[], PublicKeys]) -> HttpReply:

@@ -1,4 +1,4 @@
-"""What people and SDKs may read: groups, autogroups, workers, decisions. Nothing here writes.
+"""What people and SDKs may read: groups, autogroups, workers, decisions. Nothing here changes anything.
 
 Paths and shapes are those of Vast's router and of the part of its console that its serverless client asks, so that `vastai` and its
 SDK work when pointed here. Parameters are asked for by the integer id that Vast's clients know, or by name.
@@ -98,6 +98,14 @@ class _Reader:
         endpoint, autogroup = self._autogroup(body)
         return self._log(endpoint, body, autogroup=autogroup)
 
+    def update_workers(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Say how workers are replaced; Vast's clients take a refusal from the body of a success alone."""
+        _, autogroup = self._autogroup_by_id(_id(body, "workergroup_id"))
+        refused = "workers are not updated in place: they follow the stack file"
+        remedy = f"give the autogroup {autogroup.name!r} another name and its new image there, and run `pulumi up`"
+        told = f"{refused}; {remedy}; each worker of the old one leaves once its replacement serves"
+        return {"success": False, "error_msg": told, "workers_to_update": 0, "cancelled": False}
+
     def _log(self, endpoint: str, body: Mapping[str, Any], *, autogroup: str | None = None) -> dict[str, str]:
         tail = (
             _whole(body, "tail", TAIL_MAX, "send the number of lines that you want, or nothing") if "tail" in body else TAIL_DEFAULT
@@ -164,13 +172,14 @@ _CONSOLE: Final = {
     "/api/v0/autojobs/": _AUTOGROUPS,
     "/api/v0/workergroups/": _AUTOGROUPS,
 }
-_ASKED: Final[dict[str, Callable[[_Reader, Mapping[str, Any]], list[dict[str, Any]] | dict[str, str]]]] = {
+_ASKED: Final[dict[str, Callable[[_Reader, Mapping[str, Any]], list[dict[str, Any]] | dict[str, Any]]]] = {
     "/get_endpoint_workers/": _Reader.endpoint_workers,
     "/get_autogroup_workers/": _Reader.autogroup_workers,
     "/get_workergroup_workers/": _Reader.autogroup_workers,
     "/get_endpoint_logs/": _Reader.endpoint_log,
     "/get_autogroup_logs/": _Reader.autogroup_log,
     "/get_workergroup_logs/": _Reader.autogroup_log,
+    "/update_workers/": _Reader.update_workers,
 }
 
 
@@ -185,8 +194,8 @@ def _meant(wanted: int, things: Sequence[_T], id_of: Callable[[_T], int]) -> _T:
     return found
 
 
-def _id(body: Mapping[str, Any]) -> int:
-    return _whole(body, "id", 2**31, "send the id of a group, or its name as `endpoint`")
+def _id(body: Mapping[str, Any], field: str = "id") -> int:
+    return _whole(body, field, 2**31, "send the id of a group, or its name as `endpoint`")
 
 
 def _whole(body: Mapping[str, Any], field: str, most: int, remedy: str) -> int:

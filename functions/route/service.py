@@ -77,7 +77,9 @@ def route(call: RouteCall, *, key: ApiKey, ports: RoutePorts, caches: RouteCache
     turn = _Turn(group=group, ports=ports, caches=caches, now_s=now_s)
     if group.endpoint_state is EndpointState.STOPPED:
         return turn.stopped(call)
-    asking = replace(turn.identify(call), affinity=turn.affinity(call))
+    asking = turn.identify(call)
+    if call.session:
+        asking = replace(asking, affinity=Affinity.of(call.session, max_queue_time=group.max_queue_time))
     if wait_s := turn.over_limit_s(asking, key):
         return turn.held_back(call, key, wait_s)
     signer = ports.signing()  # before anything is written: load that no ticket was made for would have to be written off
@@ -118,15 +120,14 @@ class _Turn:
             return 0.0
         return over_limit_s(key, cost=asking.request.cost, ports=self.ports, caches=self.caches)
 
-    def affinity(self, call: RouteCall) -> Affinity | None:
-        """Return the wish of the request's session, None if it names none."""
-        return Affinity.of(call.session, max_queue_time=self.group.max_queue_time) if call.session else None
-
     def assign(self, asking: _Asking) -> tuple[Worker, Assignments] | None:
         """Write the request's load to the worker that may take it; None if it has to wait."""
-        home = home_shard(self._shards(), asking.affinity)
-        given = None if home is None else self._assign_in(asking, home)
-        return given or self._assign_in(asking)
+        if asking.affinity is not None:
+            home = home_shard(self._shards(), asking.affinity)
+            given = None if home is None else self._assign_in(asking, home)
+            if given is not None:
+                return given
+        return self._assign_in(asking)
 
     def _assign_in(self, asking: _Asking, home: int | None = None) -> tuple[Worker, Assignments] | None:
         request, rng = asking.request, self.ports.rng

@@ -87,9 +87,9 @@ class Snapshot:
         self._waiting.pop(request_idx, None)
 
 
-def home_shard(shards: Sequence[int], affinity: Affinity | None) -> int | None:
-    """Return the shard of a session's worker, None if every snapshot has all of them or no session is named."""
-    return None if affinity is None or len(shards) <= SHARDS_READ_MAX else affinity.home(shards)
+def home_shard(shards: Sequence[int], affinity: Affinity) -> int | None:
+    """Return the shard of a session's worker, None if every snapshot has all of them."""
+    return affinity.home(shards) if len(shards) > SHARDS_READ_MAX else None
 
 
 def random_shards(shards: Sequence[int], rng: random.Random) -> Sequence[int]:

@@ -74,6 +74,12 @@ def test_the_route_function_is_told_endpoint_and_cost(world: World) -> None:
     assert (asked.path, asked.body) == ("/route/", {"endpoint": "words", "cost": 242, "request_idx": 0})
 
 
+def test_the_route_function_is_told_which_requests_belong_together(world: World) -> None:
+    world.stream(affinity="a chat")
+
+    assert world.router.asked[0].body["session"] == "a chat"
+
+
 def test_the_worker_gets_the_ticket_as_it_came_and_the_payload(world: World) -> None:
     world.request()
 
