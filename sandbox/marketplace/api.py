@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -107,7 +108,7 @@ class Call:
         if text is None:
             return default
         try:
-            return json.loads(text)
+            return decode(text)
         except (ValueError, RecursionError) as exc:
             raise bad_query(f"Error in query parameters: {name} is not JSON") from exc
 
@@ -269,6 +270,18 @@ def _with_id(pattern: str) -> str:
     return f"{pattern.rpartition('/')[0]}/#"
 
 
+def decode(text: str | bytes) -> object:
+    """Return what JSON says. Raises ValueError, also for numbers that JSON has no word for, which no answer could repeat."""
+    return json.loads(text, parse_float=_finite, parse_constant=_finite)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
+
+
 def encode(payload: object) -> bytes:
     """Return compact JSON."""
     return json.dumps(payload, separators=(",", ":")).encode()
@@ -280,7 +293,7 @@ def _parse(body: bytes) -> Mapping[str, object]:
     if not body.strip():
         return {}
     try:
-        parsed = json.loads(body)
+        parsed = decode(body)
     except (ValueError, RecursionError) as exc:
         raise bad_request("Invalid json body") from exc
     if not isinstance(parsed, dict):

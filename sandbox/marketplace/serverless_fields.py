@@ -31,7 +31,7 @@ class Number:
     def read(self, name: str, value: object) -> object:
         """Return the value. Raises Refused (400)."""
         kind = int if self.whole else (int, float)
-        if isinstance(value, bool) or not isinstance(value, kind) or value != value:  # noqa: PLR0124 - NaN alone differs from itself
+        if isinstance(value, bool) or not isinstance(value, kind):
             raise bad_request(f"{name} must be a {'whole ' if self.whole else ''}number")
         if (self.least is not None and value < self.least) or (self.above is not None and value <= self.above):
             raise bad_request(f"{name} must be {'at least' if self.above is None else 'above'} {self.least or self.above or 0:g}")

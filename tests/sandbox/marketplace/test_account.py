@@ -58,6 +58,14 @@ def test_every_route_works_with_and_without_the_final_slash(method: str, pattern
     assert with_slash.ask(method, f"{path}/", {}).body == without.ask(method, path, {}).body
 
 
+@pytest.mark.parametrize(("method", "pattern"), [route for route in ROUTES if route[1] != "instance_logs/*"])
+def test_every_answer_is_exactly_json(shop: Shop, method: str, pattern: str) -> None:
+    reply = shop.ask(method, _path(pattern), {})
+
+    assert reply.content_type == "application/json"
+    json.loads(reply.body)
+
+
 def test_an_unknown_route_is_404_in_the_apis_shape(shop: Shop) -> None:
     reply = shop.ask("GET", "/api/v0/nothing/here/")
 

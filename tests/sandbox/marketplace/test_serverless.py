@@ -77,11 +77,11 @@ def test_a_field_that_cannot_be_is_refused_by_name(shop: Shop, fields: Json) -> 
     assert shop.get(ENDPOINTS)["results"] == []
 
 
-def test_a_number_that_is_none_is_refused(shop: Shop) -> None:
-    body = b'{"endpoint_name": "b", "min_load": NaN}'
-    request = shop.request("POST", ENDPOINTS, body)
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_number_that_json_cannot_repeat_is_refused(shop: Shop, number: str) -> None:
+    body = f'{{"endpoint_name": "b", "min_load": {number}}}'.encode()
 
-    assert shop.api.handle(request, now_s=shop.now_s).status == 400
+    assert shop.api.handle(shop.request("POST", ENDPOINTS, body), now_s=shop.now_s).status == 400
 
 
 def test_an_endpoint_may_be_renamed_but_not_to_a_name_that_is_taken(shop: Shop) -> None:
