@@ -156,9 +156,18 @@ def _served() -> Iterator[tuple[MarketplaceServer, asyncio.AbstractEventLoop]]:
         yield server, loop
     finally:
         asyncio.run_coroutine_threadsafe(server.__aexit__(None, None, None), loop).result(timeout=10)
+        asyncio.run_coroutine_threadsafe(_end_the_rest(), loop).result(timeout=10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(timeout=10)
         loop.close()
+
+
+async def _end_the_rest() -> None:
+    """End what still waits to send an answer that nobody waits for any more."""
+    rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in rest:
+        task.cancel()
+    await asyncio.gather(*rest, return_exceptions=True)
 
 
 async def _call(change: Callable[[], object]) -> None:

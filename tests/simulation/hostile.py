@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 
 from functions.adapters.nacl_signer import NaclSigner
 from functions.core.labels import label_prefix
-from functions.core.model import ApiKey, Autogroup, EndpointGroup
+from functions.core.model import ApiKey, Autogroup, EndpointGroup, RentalType
 from functions.ports import LeaseLost, ScaleStore, StoreUnavailable
 from functions.report.service import ReportPorts
 from functions.route.service import RoutePorts
@@ -29,7 +29,7 @@ from protocol.ticket import Ticket
 from sandbox.marketplace.api import Reply, Request
 from sandbox.marketplace.effects import Boot, Effect, Freeze, Halt, Kill, Thaw
 from sandbox.marketplace.environment import container_environment
-from sandbox.marketplace.faults import PRESETS, AnswerFault, Chance, FaultOptions, Operation, Span
+from sandbox.marketplace.faults import PRESETS, AnswerFault, Chance, Fate, FaultOptions, Operation, Span
 from sandbox.marketplace.world import WorldOptions
 from tests.fakes.marketplace import QUIET_MARKET, WorldSession, make_api, make_world, marketplace_over
 from tests.fakes.store import MemoryStore
@@ -50,6 +50,8 @@ MOOD_S: Final = 150.0
 CRASH_CHANCE: Final = 0.004
 PAUSE_CHANCE: Final = 0.004
 PAUSE_S: Final = 200.0
+SPOT_SHARE: Final = 0.4
+OUTBID_CHANCE: Final = 0.01
 STORE_FAULT_CHANCE: Final = 0.004
 _TOKEN_SECRET: Final = b"0" * 32
 
@@ -146,7 +148,7 @@ class HostileWorld:
         self.clock = SimulatedClock(START_S)
         self.store = MemoryStore()
         self.store.put_group(random_group(self.rng))
-        for autogroup in _autogroups():
+        for autogroup in _autogroups(self.rng):
             self.store.put_autogroup(ENDPOINT, autogroup)
         options = WorldOptions(market=QUIET_MARKET, faults=_faults(self.rng), boot_speed=3.0, credit_usd=10_000.0)
         world = make_world(now_s=START_S, seed=self.rng.getrandbits(32), options=options)
@@ -242,7 +244,15 @@ class HostileWorld:
 
     def _observe(self) -> None:
         self.clock.after(OBSERVE_S, self._observe)
+        if self.hostile and self.rng.random() < OUTBID_CHANCE:
+            self._outbid()
         self._settle()
+
+    def _outbid(self) -> None:
+        """Let somebody bid more for one of the machines that were rented by a bid."""
+        bids = [contract.contract_id for contract in self.watch.ours() if contract.is_bid]
+        if bids:
+            self.watch.world.strike(self.rng.choice(bids), Fate.OUTBID, self.clock.now_s())
 
     def _on_call(self, asked: Request, reply: Reply | None) -> None:
         self.calling = True
@@ -316,13 +326,15 @@ def random_group(rng: random.Random) -> EndpointGroup:
     )
 
 
-def _autogroups() -> tuple[Autogroup, ...]:
+def _autogroups(rng: random.Random) -> tuple[Autogroup, ...]:
     small = Autogroup(
         name="small", search_params="num_gpus=1 verified=any dph_total<0.7 inet_down>=300 dlperf>=12", image="worker", disk_gb=20.0
     )
     large = Autogroup(
         name="large", search_params="num_gpus<=2 verified=any gpu_ram>=20 inet_down>=300 dlperf>=12", image="worker", disk_gb=20.0
     )
+    if rng.random() < SPOT_SHARE:
+        small = replace(small, rental_type=RentalType.INTERRUPTIBLE, bid_factor=1.2, max_bid_micro_usd=700_000)
     return (replace(small, boot_timeout_s=600.0), replace(large, boot_timeout_s=600.0))
 
 
@@ -334,7 +346,11 @@ def _faults(rng: random.Random) -> FaultOptions:
         for operation in (Operation.CREATE, Operation.DESTROY, Operation.START, Operation.STOP)
         for fault in (AnswerFault.DROPPED_AFTER, AnswerFault.SERVER_ERROR_BEFORE)
     )
-    return replace(preset, chances=(*lost, *preset.chances), list_lag_share=0.5, list_lag=Span(least_s=1.0, most_s=45.0))
+    mistaken = tuple(
+        Chance(operation=Operation.CREATE, fault=fault, probability=0.05)
+        for fault in (AnswerFault.WRONG_MACHINE, AnswerFault.BID_IGNORED)
+    )
+    return replace(preset, chances=(*mistaken, *lost, *preset.chances), list_lag_share=0.5, list_lag=Span(least_s=1.0, most_s=45.0))
 
 
 def _settings() -> ScaleSettings:

@@ -1,7 +1,7 @@
 """What must hold at every effect, judged by the marketplace's own books and not by what the scaler believes (DESIGN section 5).
 
 1. Contracts and intents together stay within `max_workers` and `max_hourly_cost_usd`.
-2. No contract of ours stays unknown to the table.
+2. No contract of ours stays unknown to the table, and none that is not what was asked for stays.
 3. No worker with requests in flight or unexpired tickets is stopped or destroyed, unless it failed or its deadline passed.
 """
 
@@ -19,12 +19,13 @@ from functions.core.lifecycle import HELD, WorkerState
 from functions.core.model import Worker
 from functions.scale.tick import Tick
 from sandbox.marketplace.api import Request
-from sandbox.marketplace.instance import Contract
+from sandbox.marketplace.instance import Contract, to_s
 from sandbox.marketplace.world import World
 from tests.fakes.store import MemoryStore
 from tests.simulation.workers import SimulatedWorker
 
 UNKNOWN_S_MAX: Final = 600.0
+MISRENTED_S_MAX: Final = 600.0
 _CONTRACT: Final = re.compile(r"^/api/v0/instances/(\d+)/$")
 _FAILED: Final = ("silent", "reported an error", "drain deadline", "not ready again")
 _LOSING: Final = frozenset({WorkerState.STOPPING, WorkerState.DESTROYING})
@@ -85,6 +86,19 @@ class Watch:
         for contract_id, since_s in self.unknown_since_s.items():
             if now_s - since_s > UNKNOWN_S_MAX:
                 raise Violated(f"contract {contract_id} is unknown to the table for {now_s - since_s:.0f} s")
+        self._check_rented(now_s=now_s)
+
+    def _check_rented(self, *, now_s: float) -> None:
+        """Check that what was not asked for is found."""
+        workers = self.workers()
+        for contract in self.ours():
+            worker = workers.get(worker_of_label(contract.label or ""))
+            if worker is None or worker.rental.instance_id != contract.contract_id:
+                continue
+            bids = worker.rental.bid_micro_usd_per_hour is not None
+            right = contract.machine.hardware.machine_id == worker.rental.machine_id and contract.is_bid is bids
+            if not right and now_s - to_s(contract.created_us) > MISRENTED_S_MAX:
+                raise Violated(f"contract {contract.contract_id} is not what was asked for, at {now_s}")
 
     def check_ceilings(self, *, now_s: float) -> None:
         """Check what exists and what is intended against the group's ceilings."""
@@ -95,11 +109,24 @@ class Watch:
         intents = [
             worker for name, worker in self.workers().items() if worker.rental.state is WorkerState.RENTING and name not in listed
         ]
-        cost = sum(map(running_micro_usd_per_hour, contracts)) + sum(w.rental.running_micro_usd_per_hour for w in intents)
+        cost = sum(self._asked_or_billed(one, now_s=now_s) for one in contracts) + sum(
+            w.rental.running_micro_usd_per_hour for w in intents
+        )
         if len(contracts) + len(intents) > group.max_workers:
             raise Violated(f"{len(contracts)} contracts and {len(intents)} intents, {group.max_workers} allowed, at {now_s}")
         if cost > group.max_hourly_cost_micro_usd:
             raise Violated(f"{float(cost):.0f} micro-dollars an hour, {group.max_hourly_cost_micro_usd} allowed, at {now_s}")
+
+    def _asked_or_billed(self, contract: Contract, *, now_s: float) -> Fraction:
+        """Return what a contract costs an hour, and while it is young no more than was asked for.
+
+        That the marketplace rents a dearer machine, or on demand where a bid was asked, nobody can prevent; it has to be found.
+        """
+        billed = running_micro_usd_per_hour(contract)
+        worker = self.workers().get(worker_of_label(contract.label or ""))
+        if worker is None or now_s - to_s(contract.created_us) > MISRENTED_S_MAX:
+            return billed
+        return min(billed, Fraction(worker.rental.running_micro_usd_per_hour))
 
     def _check_released(self, worker: Worker, process: SimulatedWorker, *, now_s: float) -> None:
         if worker.rental.state not in _LOSING or worker.rental.reason.startswith(_FAILED):
