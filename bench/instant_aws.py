@@ -45,23 +45,27 @@ class InstantAws:
         key_sha256 = hashlib.sha256(API_KEY.encode()).hexdigest()
         api_key = ApiKey(key_sha256=key_sha256, endpoints=frozenset({ENDPOINT}))
         self._api_key = {"pk": {"S": f"KEY#{key_sha256}"}, "sk": {"S": "KEY"}, **attributes_of(api_key)}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self._answer))
-        self._server.daemon_threads = True
+        self._server: ThreadingHTTPServer | None = None
 
     @property
     def url(self) -> str:
-        """Where both services are."""
+        """Where both services are, once they run."""
+        assert self._server is not None
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.answer))
+        self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        assert self._server is not None
         self._server.shutdown()
         self._server.server_close()
 
-    def _answer(self, target: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    def answer(self, target: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Perform one operation, such as `DynamoDB_20120810.GetItem`."""
         operation = target.rpartition(".")[2]
         with self._lock:
             self.counts[operation] += 1

@@ -32,7 +32,8 @@ def parse_object(body: bytes, *, size_max: int) -> dict[str, Any]:
     if len(body) > size_max:
         raise MalformedJson(f"body is {len(body)} bytes; at most {size_max} are accepted")
     try:
-        value = json.loads(body, object_pairs_hook=_unique_pairs, parse_constant=_refuse_constant)
+        # Decoded here: given bytes, the reader would guess UTF-16 and UTF-32 as well.
+        value = json.loads(body.decode(), object_pairs_hook=_unique_pairs, parse_constant=_refuse_constant)
     except RecursionError as exc:
         raise MalformedJson("body is nested too deeply") from exc
     except MalformedJson:
