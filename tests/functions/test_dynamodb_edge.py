@@ -192,7 +192,7 @@ def test_what_is_none_is_not_written() -> None:
 
 
 def test_every_field_of_a_condition_is_written() -> None:
-    assert len(attributes_of(Condition(queue_depth=0, cache_use=0.0))) == len(Condition.__slots__)
+    assert len(attributes_of(Condition(queue_depth=0, cache_use=0.0, in_flight_load=0.0))) == len(Condition.__slots__)
 
 
 def test_requests_sort_by_number_and_decisions_by_time() -> None:
