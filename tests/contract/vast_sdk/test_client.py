@@ -106,3 +106,10 @@ async def test_it_shows_the_workers(current: Stage, client: Any) -> None:
     (shown,) = await reader.get_endpoint_workers(await reader.get_endpoint("chat"))
 
     assert (shown.status, shown.perf > 0) == ("idle", True)
+
+
+async def test_asking_it_to_update_workers_is_told_what_to_do_instead(client: Any) -> None:
+    told = await client.update_workers(42)
+
+    assert told["success"] is False
+    assert "rename the autogroup" in told["error_msg"]
