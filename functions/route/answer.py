@@ -16,18 +16,9 @@ from functions.route.call import Assigned, RouteCall, Waiting
 from functions.route.service import RoutePorts, route
 from protocol.problem import RequestRefused
 
-UPDATE_PATH: Final = "/update_workers/"
-PATHS: Final = {"/route/": "POST", UPDATE_PATH: "POST", PUBLIC_KEY_PATH: "GET"}
+PATHS: Final = {"/route/": "POST", PUBLIC_KEY_PATH: "GET"}
 # What people and SDKs read begins so; `reads` knows the paths.
 READ_PREFIXES: Final = ("/get_", "/api/", "/update_workers/")
-
-
-# Vast's call makes its pyworkers fetch their code again and reboot; here a worker is what the stack file says, or is replaced. Its
-# client reads the refusal in the body, in a success.
-NO_UPDATES: Final = (
-    "Headgate does not update workers where they run. To replace an autogroup's workers one after another, under load: rename the "
-    "autogroup in the stack file, with its new image or template, and run `pulumi up`; the old ones leave once the new ones serve"
-)
 
 
 def answer(request: HttpRequest, *, ports: RoutePorts, caches: RouteCaches, public_keys: Callable[[], PublicKeys]) -> HttpReply:
@@ -38,8 +29,6 @@ def answer(request: HttpRequest, *, ports: RoutePorts, caches: RouteCaches, publ
         check_path(request, PATHS)
         if request.path == PUBLIC_KEY_PATH:
             return public_key_reply(request, public_keys())
-        if request.path == UPDATE_PATH:
-            return HttpReply(status=200, body={"success": False, "error_msg": NO_UPDATES}, outcome="no_update")
         return _route(request, ports=ports, caches=caches)
     except RequestRefused as exc:
         return refusal(exc.problem)

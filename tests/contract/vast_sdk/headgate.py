@@ -31,7 +31,7 @@ from functions.route.answer import answer as route_answer
 from functions.route.caches import RouteCaches
 from functions.route.service import RoutePorts
 from protocol.worker_token import WorkerIdentity, mint_worker_token
-from tests.core.builders import a_group, a_worker, worker_id
+from tests.core.builders import a_group, a_worker, an_autogroup, worker_id
 from tests.fakes.keys import MemoryBoard, MemoryVault
 from tests.fakes.store import MemoryStore
 from tests.fakes.waker import RecordingWaker
@@ -51,6 +51,7 @@ class Headgate:
         self.url = ""
         self.store = MemoryStore()
         self.store.put_group(a_group(max_queue_time=30.0))
+        self.store.put_autogroup(ENDPOINT, an_autogroup("fast"))
         for key in KEYS:
             self.store.put_key(key)
         clock, vault = SystemClock(), MemoryVault()

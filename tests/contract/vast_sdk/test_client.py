@@ -11,7 +11,7 @@ from vastai import Serverless
 from vastai.serverless.client.endpoint import Endpoint_
 
 from functions.core.lifecycle import WorkerState
-from functions.core.public_ids import endpoint_id
+from functions.core.public_ids import autogroup_id, endpoint_id
 from tests.contract.vast_sdk.conftest import Stage
 from tests.core.builders import a_worker, worker_id
 from tests.functions.router import READ_KEY
@@ -98,18 +98,23 @@ async def test_a_session_stays_on_its_worker_until_it_is_closed(current: Stage, 
     await soon(lambda: current.worker().condition.in_flight_load == 0.0)
 
 
-async def test_it_shows_the_workers(current: Stage, client: Any) -> None:
+@pytest.fixture
+def reader(current: Stage, client: Any) -> Any:
+    """Return a client whose key may read, over the same connections."""
     reader = Serverless(api_key=READ_KEY, autoscaler_url=current.headgate.url, webserver_url=current.headgate.url)
     reader._transport_owner = client  # noqa: SLF001 - the same connections
-    reader._session = client._session  # noqa: SLF001 - which this call of the client needs to be there
+    reader._session = client._session  # noqa: SLF001 - which one call of the client needs to be there
+    return reader
 
+
+async def test_it_shows_the_workers(reader: Any) -> None:
     (shown,) = await reader.get_endpoint_workers(await reader.get_endpoint("chat"))
 
     assert (shown.status, shown.perf > 0) == ("idle", True)
 
 
-async def test_asking_it_to_update_workers_is_told_what_to_do_instead(client: Any) -> None:
-    told = await client.update_workers(42)
+async def test_asking_it_to_update_workers_is_told_what_to_do_instead(reader: Any) -> None:
+    told = await reader.update_workers(autogroup_id("chat", "fast"))
 
     assert told["success"] is False
-    assert "rename the autogroup" in told["error_msg"]
+    assert "pulumi up" in told["error_msg"]
