@@ -34,7 +34,19 @@ def copied() -> list[str]:
 
 @pytest.mark.parametrize("image", bases())
 def test_a_base_image_has_an_exact_version(image: str) -> None:
-    assert re.search(r":\d+\.\d+(\.\d+)?(-[\w.]+)*$", image)
+    # `3.3.7`, `v0.5.20-cu130`, `server-cuda-b11243`, `default-v1.7`
+    assert re.search(r":(?:[a-z]+-)*(?:v?\d+\.\d+(?:\.\d+)?|b\d+)(?:-[\w.]+)*$", image)
+
+
+def test_every_backend_has_a_target() -> None:
+    folders = {path.parent.name for path in (ROOT / "worker_image" / "pyworker" / "backends").glob("*/backend.py")}
+
+    assert folders <= set(re.findall(r"^FROM \S+ AS (\w+)", DOCKERFILE, flags=re.MULTILINE))
+
+
+@pytest.mark.parametrize("target", re.findall(r"ENV BACKEND=(\w+)", DOCKERFILE))
+def test_a_target_runs_the_backend_of_its_name(target: str) -> None:
+    assert re.search(rf" AS {target}\n(?:(?!FROM ).*\n)*?ENV BACKEND={target}\b", DOCKERFILE)
 
 
 def test_packages_are_installed_by_hash() -> None:

@@ -182,5 +182,5 @@ def test_the_server_takes_as_many_as_the_least_of_its_limits(info: dict[str, Any
     assert capacity(info).slots == slots
 
 
-def test_the_worker_serves_both_generate_routes() -> None:
-    assert [route.path for route in BACKEND.routes] == ["/generate", "/generate_stream"]
+def test_the_worker_serves_its_own_routes_and_chat() -> None:
+    assert [route.path for route in BACKEND.routes] == ["/generate", "/generate_stream", "/v1/chat/completions"]

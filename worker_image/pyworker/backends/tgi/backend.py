@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pyworker.backend import Ask, Backend, Route, Trial
+from pyworker.backends.openai.dialect import CHAT
 from pyworker.backends.tgi.logwatch import LOG_RULES
 from pyworker.backends.tgi.metrics import METRICS, load_of, token_units
 from pyworker.language import text_tokens, trial_prompt
@@ -22,7 +23,7 @@ def trial(ask: Ask) -> Trial:
 
 BACKEND: Final = Backend(
     name="tgi",
-    routes=(GENERATE, GENERATE_STREAM),
+    routes=(GENERATE, GENERATE_STREAM, CHAT),
     trial=trial,
     trial_units_min=16,
     trial_units_max=256,
