@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 def read_gauges(page: bytes, metrics: Metrics) -> Gauges:
     """Read a Prometheus page by a backend's names. Never raises."""
-    wanted = {name.encode() for name in (*metrics.queue_depth, *metrics.cache_use)}
+    wanted = {part.encode() for name in (*metrics.queue_depth, *metrics.cache_use) for part in name.split("/")}
     samples: dict[bytes, list[float]] = {}
     for name, text in _SAMPLE.findall(page):
         if name in wanted and not math.isnan(value := _number(text)):
@@ -43,7 +43,14 @@ def read_gauges(page: bytes, metrics: Metrics) -> Gauges:
 
 
 def _first(samples: dict[bytes, list[float]], names: Sequence[str]) -> list[float]:
-    return next((samples[name.encode()] for name in names if name.encode() in samples), [])
+    return next((found for name in names if (found := _of(samples, *name.encode().split(b"/")))), [])
+
+
+def _of(samples: dict[bytes, list[float]], name: bytes, limit: bytes = b"") -> list[float]:
+    """Return a gauge's values; with the name of its limit, the share of it that is used."""
+    if not limit:
+        return samples.get(name, [])
+    return [value / whole for value, whole in zip(samples.get(name, []), samples.get(limit, []), strict=False) if whole > 0]
 
 
 def _number(text: bytes) -> float:

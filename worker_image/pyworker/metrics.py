@@ -38,7 +38,7 @@ class Metrics:
     worker, beside every 5xx; any other 4xx is the server's judgement of a payload: a service rendered.
 
     `queue_depth` and `cache_use` name gauges of the Prometheus page at `gauges_path`, newest name first; the first that is there
-    counts: summed over its label sets for the queue, the fullest of them for the cache (0 to 1).
+    counts: summed over its label sets for the queue, the fullest of them for the cache (0 to 1, or `used/limit`: two gauges).
     """
 
     capacity: Callable[[Mapping[str, Any]], Capacity] = one_at_a_time

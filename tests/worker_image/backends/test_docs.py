@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -62,7 +61,6 @@ def test_a_table_names_the_routes_that_are_served(name: str) -> None:
 
 def test_the_other_api_of_ooba_is_the_route_named_last(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OOBA_API", "blocking")
-    monkeypatch.delitem(sys.modules, "pyworker.backends.ooba.backend", raising=False)
 
     assert [route.path for route in load_backend("ooba").routes] == [rows(section("ooba"), "route")[-1][0]]
 

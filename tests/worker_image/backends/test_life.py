@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +28,7 @@ class Case:
     events: bytes = b""
     slots: int = 1
     fault: bytes = b'"error"'
+    gauges: tuple[float | None, float | None] = (None, None)  # queue depth and cache use of a server at rest
     bad: Mapping[str, Any] = field(default_factory=lambda: {"nothing": True})
     died: str = "the inference server exited with code 1"
     no_memory: str = (
@@ -67,6 +67,7 @@ STREAM: Final = {"stream": True}
 CASES: Final = (
     Case(
         name="vllm",
+        gauges=(0, 0.0),
         path="/v1/completions",
         ask=_completion,
         count=_words_of_choice,
@@ -87,6 +88,7 @@ CASES: Final = (
     ),
     Case(
         name="sglang",
+        gauges=(0, 0.0),
         path="/generate",
         ask=lambda text: {"text": text, "sampling_params": {"max_new_tokens": 6}},
         count=lambda reply: len(reply["text"].split()),
@@ -98,6 +100,7 @@ CASES: Final = (
     ),
     Case(
         name="llamacpp",
+        gauges=(0, None),
         path="/completion",
         ask=lambda text: {"prompt": text, "n_predict": 6},
         count=lambda reply: len(reply["content"].split()),
@@ -125,6 +128,7 @@ CASES: Final = (
     ),
     Case(
         name="tei",
+        gauges=(0, None),
         path="/embed",
         ask=lambda text: {"inputs": [text] * 6},
         count=len,
@@ -176,12 +180,10 @@ def _named(case: Case) -> str:
 
 @pytest.fixture
 def _environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A backend's own variables are read when it is imported: once a process, but here once a case."""
     case: Case = request.getfixturevalue("case")
     monkeypatch.setenv("MODEL_ID", "tiny.gguf")
     for name, value in case.environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delitem(sys.modules, f"pyworker.backends.{case.name}.backend", raising=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +191,7 @@ class Seen:
     """What a client and the control plane saw of one life."""
 
     slots: int
+    gauges: tuple[float | None, float | None]
     measured: bool
     status: int
     units: int
@@ -206,6 +209,8 @@ async def test_a_server_is_launched_measured_served_and_given_up(case: Case, tmp
         plane = served.control_plane
         assert await served.phase(Phase.READY, Phase.ERROR) is Phase.READY, plane.last.error
         ready = plane.last
+        await until_async(lambda: (plane.last.queue_depth is None) == (case.gauges[0] is None), what="the page is read")
+        gauges = (plane.last.queue_depth, plane.last.cache_use)
         status, body = await served.post(case.path, case.ask("hello"))
         streamed = await served.post(case.path, {**case.ask("hello"), **case.stream}) if case.stream else (200, b"")
         broken = await served.post(case.path, {**case.ask(f"hello {FAIL}"), **(case.stream or {})})
@@ -216,6 +221,7 @@ async def test_a_server_is_launched_measured_served_and_given_up(case: Case, tmp
         await served.phase(Phase.ERROR)
         seen = Seen(
             slots=ready.slots,
+            gauges=gauges,
             measured=ready.perf > 0,
             status=status,
             units=case.count(json.loads(body)),
@@ -228,6 +234,7 @@ async def test_a_server_is_launched_measured_served_and_given_up(case: Case, tmp
 
     assert seen == Seen(
         slots=case.slots,
+        gauges=case.gauges,
         measured=True,
         status=200,
         units=6,

@@ -50,7 +50,6 @@ def _clean(monkeypatch: pytest.MonkeyPatch) -> None:
 def backend_of(path: Path, monkeypatch: pytest.MonkeyPatch) -> Backend:
     """Load it as the settings do."""
     monkeypatch.setenv("VASTAI_WORKER", str(path))
-    monkeypatch.delitem(sys.modules, "pyworker.backends.vastai.backend", raising=False)
     from pyworker.backends.vastai.backend import BACKEND  # noqa: PLC0415 - reads the variable
 
     return BACKEND
@@ -186,7 +185,6 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_file_that_is_not_named_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VASTAI_WORKER", raising=False)
-    monkeypatch.delitem(sys.modules, "pyworker.backends.vastai.backend", raising=False)
 
     with pytest.raises(BadBackend, match="VASTAI_WORKER is not set"):
         __import__("pyworker.backends.vastai.backend")

@@ -43,4 +43,5 @@ METRICS: Final = Metrics(
     failed_statuses=frozenset({424, 429}),
     gauges_path="/metrics",
     queue_depth=("tgi_queue_size",),
+    cache_use=("tgi_batch_current_max_tokens/tgi_batch_max_total_tokens",),
 )
