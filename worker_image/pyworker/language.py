@@ -20,6 +20,7 @@ from pyworker.backend import Ask
 BYTES_PER_TOKEN: Final = 4.0
 TRIAL_PROMPT_WORDS_MIN: Final = 6  # about 10^8 different prompts
 BYTES_PER_WORD: Final = 7
+COUNT_MAX: Final = 10**9
 
 # Requests in a batch: what is measured with, and admitted, unless a server states less. Past it only latency grows.
 SLOTS_MAX: Final = 256
@@ -39,10 +40,10 @@ def text_tokens(text: Any) -> float:
 
 
 def whole_number(value: Any, *, default: int) -> int:
-    """Read a count from a stranger's payload: what is no positive finite number is the default."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-        return default
-    return int(value)
+    """Read a count from a stranger's payload: what is no positive finite number is the default, and COUNT_MAX is the most."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    # An integer of JSON may be too large for a float, so it is compared before anything else is done with it.
+    return int(min(value, COUNT_MAX)) if number and 0 < value != math.inf else default
 
 
 def batch_slots(*, requests: tuple[Any, ...], cache_tokens: Any = None) -> int:

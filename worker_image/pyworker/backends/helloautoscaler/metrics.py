@@ -13,6 +13,6 @@ UNITS_MAX: Final = 1e6
 def load_of(payload: Mapping[str, Any], _prompt_weight: float) -> float:
     """Return `units` of the payload."""
     value = payload.get("units", UNITS_DEFAULT)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or (isinstance(value, float) and not math.isfinite(value)):
         return UNITS_DEFAULT
     return float(min(max(value, 0.0), UNITS_MAX))
