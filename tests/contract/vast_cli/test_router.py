@@ -65,6 +65,13 @@ def test_what_the_stack_file_says_is_not_changed_here(front: Market) -> None:
         assert told.startswith("Failed with error 405: groups are what the stack file says"), command
 
 
+def test_an_update_of_workers_is_answered_with_the_way_to_do_it(front: Market) -> None:
+    told = _run(front, "update workers", AUTOGROUP).out
+
+    assert told.startswith("Error: ")
+    assert "stack file" in told
+
+
 def test_a_key_that_headgate_does_not_know_is_refused_by_headgate(front: Market) -> None:
     assert "Failed with error 401" in _run(front, "show endpoints", key="unknown-key").err
     assert _run(front, "show endpoints", key=API_KEY).status == 0
