@@ -84,6 +84,10 @@ $(SERVERS)/.ready: requirements/servers.txt $(VENV)/.ready
 test-servers: setup $(SERVERS)/.ready $(SERVERS)/bin/llama-server ## The worker in front of real inference servers (Linux on x86-64)
 	@$(BIN)/python -m pytest -m servers tests/servers $(ARGS)
 
+.PHONY: bench-worker
+bench-worker: setup ## The worker's overhead beside the marketplace's own worker, side by side (ARGS="--json FILE")
+	@$(BIN)/python -m bench.worker $(ARGS)
+
 .PHONY: check
 check: setup ## Formatting, lint, types, import arrows
 	@$(BIN)/ruff format --check --quiet .

@@ -9,37 +9,18 @@ import os
 import statistics
 import tempfile
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
 from bench.worker import measure, subjects
+from bench.worker.figures import LOAD, ROWS, Figures, Found, factor, table
 from bench.worker.subjects import Keys, Subject
 
 ROUNDS: Final = 3
-LOAD: Final = 0.5  # of what the slower worker does when saturated
 GUESS_PER_S: Final = 4000.0
 
 
-@dataclass(slots=True, kw_only=True)
-class Figures:
-    """What was found of one subject: a value a round."""
-
-    requests_per_s: list[float] = field(default_factory=list)
-    cpu_us: list[float] = field(default_factory=list)
-    p50_ms: list[float] = field(default_factory=list)
-    p99_ms: list[float] = field(default_factory=list)
-    first_byte_ms: list[float] = field(default_factory=list)
-    idle_mb: list[float] = field(default_factory=list)
-    streams: list[float] = field(default_factory=list)
-    streams_mb: list[float] = field(default_factory=list)
-
-    def medians(self) -> dict[str, float]:
-        """Return the median of each figure."""
-        return {name: statistics.median(values) for name, values in asdict(self).items() if values}
-
-
-async def run(rounds: int) -> dict[str, dict[str, float]]:
+async def run(rounds: int) -> Found:
     """Measure all subjects; return the medians by name."""
     workers, others = _cpus()
     os.sched_setaffinity(0, others)
@@ -58,7 +39,7 @@ def _cpus() -> tuple[set[int], set[int]]:
     return ({available[0]}, set(available[1:])) if len(available) > 1 else (set(available), set(available))
 
 
-async def _measure(all_subjects: list[Subject], rounds: int) -> dict[str, dict[str, float]]:
+async def _measure(all_subjects: list[Subject], rounds: int) -> Found:
     found = {subject.name: Figures(idle_mb=[subject.memory_mb()]) for subject in all_subjects}
     for _ in range(rounds):
         for subject in all_subjects:
@@ -83,42 +64,6 @@ async def _latencies(subject: Subject, figures: Figures, *, per_s: float) -> Non
     figures.first_byte_ms.append(1000 * statistics.median(await measure.first_bytes(subject)))
 
 
-ROWS: Final = (
-    ("requests_per_s", "requests/s, saturated"),
-    ("cpu_us", "CPU a request, us"),
-    ("p50_ms", f"latency p50 at {LOAD:.0%} load, ms"),
-    ("p99_ms", f"latency p99 at {LOAD:.0%} load, ms"),
-    ("first_byte_ms", "first streamed byte, ms"),
-    ("idle_mb", "memory idle, MB"),
-    ("streams", f"streams open at a time, of {measure.STREAMS}"),
-    ("streams_mb", "memory then, MB"),
-)
-_ADDED: Final = frozenset({"p50_ms", "p99_ms", "first_byte_ms"})
-_MORE_IS_BETTER: Final = frozenset({"requests_per_s", "streams"})
-
-
-def table(found: dict[str, dict[str, float]]) -> str:
-    """Return the figures for a reader; for latencies, what a worker adds to going direct stands in brackets."""
-    names = list(found)
-    lines = ["| | " + " | ".join(names) + " | better by |", "|---|" + "---:|" * (len(names) + 1)]
-    for key, title in ROWS:
-        cells = [_cell(found, name, key) for name in names]
-        lines.append(f"| {title} | " + " | ".join(cells) + f" | {factor(found, key):.1f} |")
-    return "\n".join(lines)
-
-
-def _cell(found: dict[str, dict[str, float]], name: str, key: str) -> str:
-    value = found[name][key]
-    added = f" (+{value - found['direct'][key]:.2f})" if key in _ADDED and name != "direct" else ""
-    return f"{value:.4g}{added}"
-
-
-def factor(found: dict[str, dict[str, float]], key: str) -> float:
-    """Return how many times better our worker is than its peer; for latencies, in what is added to going direct."""
-    ours, peer, base = found["headgate"][key], found["vastai"][key], found["direct"][key] if key in _ADDED else 0.0
-    return ours / peer if key in _MORE_IS_BETTER else (peer - base) / max(ours - base, 1e-6)
-
-
 def main() -> None:
     """Measure, print, and write what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench.worker", description=__doc__)
@@ -132,4 +77,5 @@ def main() -> None:
         options.json.write_text(json.dumps({"rounds": options.rounds, "medians": found, "better_by": better}, indent=2) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

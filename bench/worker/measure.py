@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bench.worker.figures import STREAMS
 from bench.worker.subjects import Subject
 from bench.worker.wire import Timing
 
@@ -18,7 +19,6 @@ SATURATED_S: Final = 2.0
 PACED_S: Final = 3.0
 PREPARED_MAX: Final = 40_000
 FIRST_BYTE_REQUESTS: Final = 150
-STREAMS: Final = 500
 OPEN_S: Final = 8.0
 ASK: Final[dict[str, Any]] = {"inputs": "Tell me about canals. " * 20, "parameters": {"max_new_tokens": 20}}
 HOLD: Final[dict[str, Any]] = {**ASK, "hold": True}

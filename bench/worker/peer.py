@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from vastai import BenchmarkConfig, HandlerConfig, LogActionConfig, Worker, WorkerConfig
 
-READY_LINE: Final = "stub is ready"
+from bench.worker.stub import READY_LINE
+
 PAYLOAD: Final = {"inputs": "hello", "parameters": {"max_new_tokens": 1}}
 
 

@@ -25,6 +25,7 @@ from typing import Any, Final
 
 REPLY: Final = json.dumps({"generated_text": "word " * 30}).encode()
 EVENT: Final = b'data:{"index":1,"token":{"id":1,"text":" word","special":false},"generated_text":null}\n\n'
+READY_LINE: Final = "stub is ready"  # what its log says
 TOKENS_MAX: Final = 10_000
 _LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _TOKENS: Final = re.compile(rb'"max_new_tokens": ?(\d+)')

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from nacl.signing import SigningKey
 
-from bench.worker import peer
+from bench.worker.stub import READY_LINE
 from bench.worker.wire import Pool, post
 from protocol.ticket import Ticket
 
@@ -143,7 +143,7 @@ async def pyworker(keys: Keys, stub_port: int, folder: Path, *, cpus: set[int]) 
 async def vastai(keys: Keys, stub_port: int, folder: Path, *, cpus: set[int]) -> AsyncIterator[Subject]:
     """Run the marketplace's worker for the block."""
     port, log = _free_port(), folder / "model.log"
-    log.write_text(peer.READY_LINE + "\n")
+    log.write_text(READY_LINE + "\n")
     url = f"http://{HOST}:{port}"
     signature, numbers = keys.url_signature(url), iter(range(1, 10**9))
 

@@ -95,7 +95,7 @@ class Listener:
     def _probe(self) -> ssl.SSLContext | None:
         if self._tls is None:
             return None
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         # To ourselves, over loopback: what is asked is whether it works.
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context
