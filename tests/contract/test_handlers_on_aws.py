@@ -17,18 +17,25 @@ from nacl.signing import SigningKey
 from functions.adapters.botocore_api import BotocoreApi
 from functions.adapters.dynamodb import DynamoTable
 from functions.adapters.public_key_item import public_keys_item
-from functions.core.model import ApiKey
+from functions.core.model import ApiKey, Scope
 from functions.ports import PublicKeys
 from protocol.ticket import parse_ticket
 from sandbox.aws.emulator import Emulator
 from tests.contract.function_process import REQUEST_ID, FunctionProcess
 from tests.contract.stores import ENDPOINT, Stores, dynamo_stores
-from tests.core.builders import a_condition, a_group, a_request, a_worker, worker_id
+from tests.core.builders import a_condition, a_group, a_request, a_worker, an_autogroup, worker_id
 from tests.functions.events import an_event
 from tests.functions.reporter import SECRET, a_report_body, token
 from tests.waiting import until
 
 API_KEY = "hg-key-0123456789"
+READ_KEY = "hg-key-that-reads"
+LIMITED_KEY = "hg-key-with-a-limit"
+KEYS: dict[str, dict[str, Any]] = {
+    API_KEY: {},
+    READ_KEY: {"scopes": frozenset({Scope.READ}), "label": "people"},
+    LIMITED_KEY: {"requests_per_s": 0.001, "label": "website"},
+}
 SEED = b"\x07" * 32
 STACK = "test"
 EMPTY = "images"  # a group without workers
@@ -57,7 +64,10 @@ def deployed(emulator: Emulator) -> Iterator[Deployed]:
     stores = dynamo_stores(emulator.client("dynamodb"), table)
     stores.pulumi.put_group(a_group())
     stores.pulumi.put_group(a_group(endpoint=EMPTY))
-    stores.pulumi.put_key(ApiKey(key_sha256=hashlib.sha256(API_KEY.encode()).hexdigest(), endpoints=frozenset({ENDPOINT, EMPTY})))
+    for text, more in KEYS.items():
+        key_sha256 = hashlib.sha256(text.encode()).hexdigest()
+        stores.pulumi.put_key(ApiKey(key_sha256=key_sha256, endpoints=frozenset({ENDPOINT, EMPTY}), **more))
+    stores.pulumi.put_autogroup(ENDPOINT, an_autogroup())
     stores.hold(replace(a_worker(1), condition=a_condition(reported_at_s=time.time())))
     _show(DynamoTable(BotocoreApi(emulator.client("dynamodb")), table))
     keys = [{"key_id": "k1", "seed": base64.b64encode(SEED).decode()}]
@@ -118,6 +128,31 @@ def test_a_report_asks_for_one_write_and_nothing_else(deployed: Deployed) -> Non
     assert deployed.asked(deployed.report, a_message()) == {"DynamoDB.UpdateItem": 1}
 
 
+def test_a_client_with_a_limit_costs_one_write_more_and_over_it_none(deployed: Deployed) -> None:
+    limited = a_call(bearer=LIMITED_KEY)
+    deployed.route.invoke(a_call())
+    first, *others = (deployed.asked(deployed.route, limited)["DynamoDB.UpdateItem"] for _ in range(3))
+
+    assert (first, others) == (2, [1, 0])  # a refused write tells once how long to wait
+
+
+@pytest.mark.parametrize(
+    ("event", "queries"),
+    [
+        (an_event("/api/v0/autojobs/", method="GET", bearer=READ_KEY), 2),
+        (an_event("/get_endpoint_workers/", {"endpoint": ENDPOINT}, bearer=READ_KEY), 1),
+        (an_event("/get_endpoint_logs/", {"endpoint": ENDPOINT}, bearer=READ_KEY), 1),
+    ],
+)
+def test_what_people_read_costs_a_query_for_each_group(deployed: Deployed, event: dict[str, Any], queries: int) -> None:
+    answered = deployed.route.invoke(event)
+    asked = deployed.asked(deployed.route, event)
+
+    assert answered["statusCode"] == 200
+    assert asked["DynamoDB.Query"] == queries
+    assert set(asked) <= {"DynamoDB.Query", "DynamoDB.GetItem"}
+
+
 def test_a_stranger_costs_one_read_and_then_nothing(deployed: Deployed) -> None:
     stranger = a_call(bearer="hg-a-stranger")
 
@@ -126,6 +161,8 @@ def test_a_stranger_costs_one_read_and_then_nothing(deployed: Deployed) -> None:
 
 
 def test_a_false_token_costs_nothing(deployed: Deployed) -> None:
+    deployed.report.invoke(a_message())  # the secret is read once
+
     assert deployed.asked(deployed.report, an_event("/worker_status/", {}, bearer="hg1.a.b.c")) == {}
 
 
@@ -181,7 +218,7 @@ def test_no_log_line_holds_a_secret(deployed: Deployed) -> None:
     logged = "".join((*deployed.route.lines, *deployed.report.lines))
 
     assert logged
-    for secret in (API_KEY, token(), base64.b64encode(SEED).decode(), ticket["signature"]):
+    for secret in (*KEYS, token(), base64.b64encode(SEED).decode(), ticket["signature"]):
         assert secret not in logged
 
 

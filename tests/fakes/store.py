@@ -4,7 +4,7 @@ One lock around every operation, no clock of its own, no randomness: given the s
 the same state, so that a simulation can be replayed. Values are immutable, so what is returned never changes afterwards.
 `tests/contract/test_store.py` holds it to what the real adapters do.
 
-`put_group`, `put_autogroup` and `put_key` are what `pulumi up` writes.
+`put_group`, `put_autogroup`, `put_key` and `drop_key` are what `pulumi up` does.
 """
 
 from __future__ import annotations
@@ -104,6 +104,10 @@ class MemoryStore:
     def put_key(self, key: ApiKey) -> None:
         """Write an API key."""
         self._keys[key.key_sha256] = key
+
+    def drop_key(self, key: ApiKey) -> None:
+        """Delete an API key."""
+        del self._keys[key.key_sha256]
 
     # What a test looks at
 
