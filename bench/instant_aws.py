@@ -13,9 +13,10 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, Final, Self
 
+from bench.loopback import LoopbackServer
 from functions.adapters.dynamodb_items import attributes_of, worker_key
 from functions.adapters.spec_codec import spec_attribute
 from functions.core.lifecycle import WorkerState
@@ -45,24 +46,21 @@ class InstantAws:
         key_sha256 = hashlib.sha256(API_KEY.encode()).hexdigest()
         api_key = ApiKey(key_sha256=key_sha256, endpoints=frozenset({ENDPOINT}))
         self._api_key = {"pk": {"S": f"KEY#{key_sha256}"}, "sk": {"S": "KEY"}, **attributes_of(api_key)}
-        self._server: ThreadingHTTPServer | None = None
+        self._server: LoopbackServer | None = None
 
     @property
     def url(self) -> str:
         """Where both services are, once they run."""
         assert self._server is not None
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://{self._server.address}"
 
     def __enter__(self) -> Self:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.answer))
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._server = LoopbackServer(_handler(self.answer))
         return self
 
     def __exit__(self, *_: object) -> None:
         assert self._server is not None
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.stop()
 
     def answer(self, target: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """Perform one operation, such as `DynamoDB_20120810.GetItem`."""

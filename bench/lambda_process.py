@@ -9,14 +9,15 @@ import json
 import queue
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import IO, Any, Final, Self
 
 import psutil
+
+from bench.loopback import LoopbackServer
 
 ROOT: Final = Path(__file__).parents[1]
 FUNCTION_S_MAX: Final = 30.0
@@ -28,23 +29,21 @@ class FunctionFailed(Exception):
 
 
 class LambdaProcess:
-    """One execution environment of `handler` (`module.function`); a context manager."""
+    """One execution environment of `handler` (`module.function`); a context manager. What it logs goes to `log`, or nowhere."""
 
-    def __init__(self, handler: str, *, environment: Mapping[str, str]) -> None:
+    def __init__(self, handler: str, *, environment: Mapping[str, str], log: IO[str] | int = subprocess.DEVNULL) -> None:
         self._events: queue.Queue[bytes] = queue.Queue()
         self._answers: queue.Queue[tuple[str, bytes]] = queue.Queue()
-        self._api = ThreadingHTTPServer(("127.0.0.1", 0), _runtime_api(self._events, self._answers))
-        self._api.daemon_threads = True
-        threading.Thread(target=self._api.serve_forever, daemon=True).start()
+        self._api = LoopbackServer(_runtime_api(self._events, self._answers))
         runtime = {
-            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{self._api.server_address[1]}",
+            "AWS_LAMBDA_RUNTIME_API": self._api.address,
             "AWS_LAMBDA_FUNCTION_NAME": "bench",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
             "PYTHONPATH": str(ROOT),
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "awslambdaric", handler], env={**environment, **runtime}, cwd=ROOT, stdout=subprocess.DEVNULL
+            [sys.executable, "-m", "awslambdaric", handler], env={**environment, **runtime}, cwd=ROOT, stdout=log
         )
         self._watched = psutil.Process(self._process.pid)
 
@@ -54,8 +53,7 @@ class LambdaProcess:
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait(timeout=10)
-        self._api.shutdown()
-        self._api.server_close()
+        self._api.stop()
 
     def invoke(self, event: bytes) -> dict[str, Any]:
         """Return what the handler answers. Raises FunctionFailed."""

@@ -42,7 +42,7 @@ WORKERS: Final = (1, 100, 1_000)
 ROUTES: Final = 3_000
 WARM_UP: Final = 200
 BUDGET_US: Final = 1_000
-_EVENT: Final = {
+EVENT: Final = {
     "version": "2.0",
     "routeKey": "$default",
     "rawPath": "/route/",
@@ -60,7 +60,7 @@ _EVENT: Final = {
 
 def warm_routes(handler: str, *, workers: int, routes: int) -> dict[str, Any]:
     """Return CPU and wall time in microseconds of a route, and the operations that it took, all of `routes` routes on average."""
-    event = json.dumps(_EVENT).encode()
+    event = json.dumps(EVENT).encode()
     with InstantAws(workers) as aws, LambdaProcess(handler, environment=route_environment(aws.url)) as function:
         for _ in range(WARM_UP):
             answer = function.invoke(event)
