@@ -14,7 +14,7 @@ from functions.core.lifecycle import WorkerState
 from functions.core.public_ids import autogroup_id, endpoint_id
 from tests.contract.vast_sdk.conftest import Stage
 from tests.core.builders import a_worker, worker_id
-from tests.functions.router import READ_KEY
+from tests.functions.router import READ_KEY, a_key
 from tests.waiting import until
 
 
@@ -84,6 +84,16 @@ async def test_a_request_that_finds_nobody_waits_and_is_served_when_there_is_som
     current.headgate.store.put_rental(lease, worker_id(1), rental)
 
     assert (await request)["response"] == {"echo": {"prompt": "later"}}
+
+
+async def test_a_client_over_the_limit_of_its_key_waits_and_loses_no_request(current: Stage, client: Any) -> None:
+    current.headgate.store.put_key(a_key("hg-limited", label="limited", requests_per_s=2.0))
+    limited = Endpoint_(client=client, name="chat", id=endpoint_id("chat"), api_key="hg-limited")
+
+    requests = [limited.request("/generate", {"number": number}, cost=10) for number in range(7)]
+    await soon(lambda: any(request.status == "Polling" for request in requests))
+
+    assert [result["response"]["echo"]["number"] for result in await asyncio.gather(*requests)] == list(range(7))
 
 
 async def test_a_session_stays_on_its_worker_until_it_is_closed(current: Stage, endpoint: Any) -> None:
