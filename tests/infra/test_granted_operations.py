@@ -23,6 +23,7 @@ from functions.core.rate_limit import Budgets, Price
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
 from functions.ports import Lease, UnreadableItem
+from protocol.vast_report import VastReport
 from tests.infra.recording import RecordedStack
 
 Granted = set[tuple[str, str]]
@@ -116,6 +117,7 @@ def use_report_store(store: Any) -> None:
     with suppress(UnreadableItem):
         store.public_keys()
     store.put_condition("llm", WORKER_ID, Condition())
+    store.merge_condition("llm", WORKER_ID, VastReport(version="1.1.0"), now_s=1.0)
     store.delete_requests("llm", [7], worker_id=WORKER_ID)
 
 
