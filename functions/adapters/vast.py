@@ -147,7 +147,7 @@ class VastMarketplace:
         call = Call(kind="logs", method="PUT", path=path, body={"tail": str(lines)})
         answer = self._http.send(call)
         url = answer.get("result_url")
-        if not isinstance(url, str) or not url.startswith(("https://", "http://")):
+        if not self._http.may_fetch(url):
             raise self._http.refusal(call, answer)
         for _ in range(LOG_POLLS_MAX):
             text = self._http.fetch_text(url)

@@ -18,7 +18,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import requests
 
@@ -92,8 +92,16 @@ class VastHttp:
         """Return our error for an answer that is a refusal."""
         return refusal(status, answer, secrets=(self._api_key(), *call.secrets))
 
+    def may_fetch(self, url: object) -> TypeGuard[str]:
+        """Tell whether this is an address that an answer may send us to: over TLS, or on the API's own host.
+
+        What listens on a network of ours, or on this machine, speaks plain HTTP and takes every caller for a friend.
+        """
+        return isinstance(url, str) and url.startswith(("https://", f"{self._base_url}/"))
+
     def fetch_text(self, url: str) -> str | None:
         """Return what a public address holds, None if it is not there yet. Sends no key. Raises MarketplaceBusy."""
+        assert self.may_fetch(url), "asked for before"
         reply = self._exchange("log file", "GET", url, headers={"User-Agent": USER_AGENT})
         return reply.body.decode(errors="replace") if reply.status == 200 else None
 
@@ -109,11 +117,11 @@ class VastHttp:
         if reply.status >= 500 or reply.status == 408 or 300 <= reply.status < 400:
             raise MarketplaceBusy(f"{call.kind}: HTTP {reply.status}")
         answer = _json_object(reply.body)
-        if reply.status < 300 and answer is None:
+        if reply.status >= 400:
+            raise refusal(reply.status, answer or {}, secrets=(key, *call.secrets))
+        if answer is None:
             raise MarketplaceBusy(f"{call.kind}: the answer is no JSON object")
-        if reply.status < 300 and answer is not None:
-            return answer
-        raise refusal(reply.status, answer or {}, secrets=(key, *call.secrets))
+        return answer
 
     def _exchange(self, what: str, method: str, url: str, **options: Any) -> _Reply:
         try:

@@ -84,6 +84,7 @@ def _asked(method: str, url: str, options: Mapping[str, Any]) -> Request:
         path=urlsplit(url).path,
         query=options.get("params") or {},
         authorization=headers.get("Authorization"),
+        host=urlsplit(url).netloc,
         body=b"" if body is None else json.dumps(body).encode(),
     )
 

@@ -223,8 +223,20 @@ def test_logs_that_do_not_come_are_not_waited_for_for_ever() -> None:
     assert clock.now_s() - begun_s == pytest.approx(9.0)
 
 
-@pytest.mark.parametrize("url", [None, 5, "file:///etc/passwd", "ftp://files.test/log"])
-def test_logs_are_fetched_over_http_alone(url: Any) -> None:
+STRANGE = [
+    None,
+    5,
+    "",
+    "file:///etc/passwd",
+    "ftp://files.test/log",
+    "http://files.test/log",
+    "http://127.0.0.1:9001/next",
+    "http://[",
+]
+
+
+@pytest.mark.parametrize("url", STRANGE)
+def test_logs_are_fetched_over_tls_or_from_the_api_s_own_host_alone(url: Any) -> None:
     marketplace, session, _ = adapter(Scripted(body={"success": True, "result_url": url}))
 
     with pytest.raises(MarketplaceRefused):
