@@ -38,19 +38,19 @@ class TimelySession(requests.Session):
 
 
 class _Watch:
-    """Shuts the socket in use when an exchange has lasted too long."""
+    """Shuts the connection in use when an exchange has lasted too long."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._exchange = 0
         self._late = False
-        self._socket: socket.socket | None = None
+        self._handle: socket.socket | None = None
 
     @contextmanager
     def cutting_after(self, seconds: float) -> Iterator[None]:
-        """Watch over one exchange. Raises requests.Timeout when it was cut: a socket that is shut reads like an answer's end."""
+        """Watch over one exchange. Raises requests.Timeout when it was cut: what is shut reads like an answer's end."""
         with self._lock:
-            self._exchange, self._late, self._socket = self._exchange + 1, False, None
+            self._exchange, self._late = self._exchange + 1, False
         timer = threading.Timer(seconds, self._cut, [self._exchange])
         timer.daemon = True
         timer.start()
@@ -58,40 +58,56 @@ class _Watch:
             yield
         finally:
             timer.cancel()
+            self._let_go()
         with self._lock:
             if self._late:
                 raise requests.Timeout("cut off")
 
-    def use(self, sock: socket.socket | None) -> None:
-        """Note which socket the exchange uses. Raises TimeoutError when it is over already."""
+    def use(self, sock: socket.socket) -> None:
+        """Note which connection the exchange uses. Raises TimeoutError when it is over already.
+
+        A handle of our own is kept: while TLS shakes hands, urllib3's socket is no longer, or not yet, what holds the connection.
+        """
+        self._let_go()
         with self._lock:
-            self._socket = sock
             if self._late:
                 raise TimeoutError("connected too late")
+            self._handle = socket.fromfd(sock.fileno(), sock.family, sock.type)
+
+    def _let_go(self) -> None:
+        with self._lock:
+            handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.close()
 
     def _cut(self, exchange: int) -> None:
         with self._lock:
             if exchange != self._exchange:
                 return  # it ended as the timer fired
             self._late = True
-            if self._socket is not None:
+            if self._handle is not None:
                 with suppress(OSError):
-                    # Of the plain socket: TLS would take its time to say good-bye.
-                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+                    self._handle.shutdown(socket.SHUT_RDWR)
 
 
 class _Watched:
-    """Mixed into urllib3's connections: tells the watch which socket an exchange uses."""
+    """Mixed into urllib3's connections: tells the watch which one an exchange uses, from before its TLS handshake on."""
 
     watch: _Watch
     sock: socket.socket | None
 
-    def connect(self) -> None:
-        super().connect()  # type: ignore[misc] # urllib3's
-        self.watch.use(self.sock)
+    def _new_conn(self) -> socket.socket:
+        sock: socket.socket = super()._new_conn()  # type: ignore[misc] # urllib3's
+        try:
+            self.watch.use(sock)
+        except BaseException:
+            sock.close()
+            raise
+        return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        self.watch.use(self.sock)  # one that is used again is not connected again
+        if self.sock is not None:  # used again, and so not connected again
+            self.watch.use(self.sock)
         super().request(*args, **kwargs)  # type: ignore[misc] # urllib3's
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 
 Answer = Callable[[socket.socket], None]
 PAUSE_S = 0.02
+TLS_HANDSHAKE = b"\x16\x03"
 
 
 @dataclass(slots=True)
@@ -39,18 +41,19 @@ def trickling(head: bytes) -> Answer:
 
 
 @contextmanager
-def serving(*answers: Answer) -> Iterator[Heard]:
+def serving(*answers: Answer, tls: ssl.SSLContext | None = None) -> Iterator[Heard]:
     """Serve one request an answer, over as many connections as the client makes."""
     listener = socket.create_server(("127.0.0.1", 0))
-    heard = Heard(url=f"http://127.0.0.1:{listener.getsockname()[1]}")
-    thread = threading.Thread(target=_serve, args=(listener, list(answers), heard), daemon=True)
+    heard = Heard(url=f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}")
+    accept = tls.wrap_socket(listener, server_side=True) if tls else listener
+    thread = threading.Thread(target=_serve, args=(accept, list(answers), heard), daemon=True)
     thread.start()
     try:
         yield heard
     finally:
-        listener.close()
-        with suppress(OSError):  # wakes an accept that waits
-            socket.create_connection(listener.getsockname() if listener.fileno() >= 0 else ("127.0.0.1", 1), timeout=0.1)
+        with suppress(OSError):
+            accept.shutdown(socket.SHUT_RDWR)  # wakes an accept that waits
+        accept.close()
         thread.join(timeout=10)
 
 
@@ -69,6 +72,6 @@ def _serve(listener: socket.socket, answers: list[Answer], heard: Heard) -> None
 
 def _request(peer: socket.socket) -> str:
     asked = b""
-    while b"\r\n\r\n" not in asked and (more := peer.recv(65_536)):
+    while b"\r\n\r\n" not in asked and not asked.startswith(TLS_HANDSHAKE) and (more := peer.recv(65_536)):
         asked += more
-    return asked.decode()
+    return asked.decode(errors="replace")

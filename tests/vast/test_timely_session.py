@@ -13,16 +13,17 @@ from functions.adapters.vast_http import BODY_BYTES_MAX, CALL_S_MAX, Call, VastH
 from functions.adapters.vast_pace import WAIT_S_MAX
 from functions.ports import MarketplaceBusy
 from functions.scale.turn import CALL_S_MAX as EFFECT_S_MAX
+from pyworker.certificate import make_certificate
 from tests.simulation.clock import SimulatedClock
-from tests.vast.slow_server import Answer, serving, trickling, whole
+from tests.vast.slow_server import TLS_HANDSHAKE, Answer, serving, trickling, whole
 
 SHORT_S = 0.3
 LONG_S = 20.0
 
 
-def ask(url: str, session: requests.Session) -> requests.Response:
+def ask(url: str, session: requests.Session, *, verify: bool = True) -> requests.Response:
     # The socket's own timeouts are far away, so that only the whole exchange can be late.
-    return session.get(url, timeout=(LONG_S, LONG_S), allow_redirects=False)
+    return session.get(url, timeout=(LONG_S, LONG_S), allow_redirects=False, verify=verify)
 
 
 def in_short(bytes_max: int = 1_000) -> TimelySession:
@@ -43,6 +44,14 @@ def test_a_peer_that_trickles_is_cut_off(answer: Answer) -> None:
     begun_s = time.monotonic()
     with serving(answer) as heard, pytest.raises(requests.RequestException):
         ask(heard.url, in_short(bytes_max=10**9))
+
+    assert SHORT_S <= time.monotonic() - begun_s < LONG_S / 2
+
+
+def test_a_peer_that_trickles_while_tls_shakes_hands_is_cut_off() -> None:
+    begun_s = time.monotonic()
+    with serving(trickling(TLS_HANDSHAKE + b"\x03\x3f\xff")) as heard, pytest.raises(requests.RequestException):
+        ask(heard.url.replace("http:", "https:"), in_short())
 
     assert SHORT_S <= time.monotonic() - begun_s < LONG_S / 2
 
@@ -99,6 +108,25 @@ def test_a_peer_that_trickles_on_a_used_connection_is_cut_off_too() -> None:
 
     assert heard.connections == 1
     assert time.monotonic() - begun_s < LONG_S / 2
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")  # nobody has signed the test's certificate
+def test_over_tls_a_connection_is_used_again_and_cut_off_alike() -> None:
+    session = TimelySession(call_s_max=SHORT_S * 5, body_bytes_max=10**9)
+    answers = whole("Content-Length: 2\r\n", b"ok"), trickling(b"HTTP/1.1 200 OK\r\nX-Long: ")
+    with serving(*answers, tls=make_certificate().context) as heard:
+        answer = ask(heard.url, session, verify=False)
+        with pytest.raises(requests.RequestException):
+            ask(heard.url, session, verify=False)
+
+    assert (answer.content, heard.connections, len(heard.requests)) == (b"ok", 1, 2)
+
+
+def test_a_certificate_that_nobody_signed_is_refused() -> None:
+    with serving(whole("Content-Length: 0\r\n"), tls=make_certificate().context) as heard, pytest.raises(requests.ConnectionError):
+        ask(heard.url, in_short())
+
+    assert heard.requests == []
 
 
 def test_after_a_cut_the_next_exchange_goes_well() -> None:
