@@ -36,6 +36,7 @@ INTERVAL_S: Final[Mapping[str, float]] = MappingProxyType(
 # Calls travel for different times: two that leave an interval apart may arrive a little closer.
 MARGIN_S: Final = 0.1
 WAIT_S_MAX: Final = 8.0  # a longer one is not waited for: the next tick is there sooner
+OVERSLEPT_S_MAX: Final = 5.0
 DAY_S: Final = 86_400.0
 QUOTA: Final = "search_quota_exceeded"
 _THRESHOLD: Final = re.compile(r"threshold=(\d{1,4}(?:\.\d{1,6})?)")
@@ -53,7 +54,10 @@ class Pace:
         self._quota_until_s = 0.0
 
     def wait(self, kind: str) -> None:
-        """Wait until this kind may be called. Raises MarketplaceThrottled when that is too long, MarketplaceRefused for a quota."""
+        """Wait until this kind may be called.
+
+        Raises MarketplaceThrottled when that is, or turns out to be, too long; MarketplaceRefused for a quota.
+        """
         now_s = self._clock.now_s()
         if kind == "search" and now_s < self._quota_until_s:
             raise self._quota_refusal(now_s)
@@ -62,7 +66,13 @@ class Pace:
             raise MarketplaceThrottled(f"{kind}: rate limit", retry_after_s=wait_s)
         if wait_s > 0:
             self._clock.wait_s(wait_s)
+            self._check_awake(kind, until_s=now_s + wait_s)
         self._free_at_s[kind] = self._clock.now_s() + self._interval_s(kind)
+
+    def _check_awake(self, kind: str, *, until_s: float) -> None:
+        """Refuse a call whose wait took far longer than asked: this process was suspended, and its right to act may be gone."""
+        if self._clock.now_s() > until_s + OVERSLEPT_S_MAX:
+            raise MarketplaceThrottled(f"{kind}: overslept")
 
     def refused(self, kind: str, headers: Mapping[str, str], body: bytes) -> MarketplaceThrottled | MarketplaceRefused:
         """Note that the marketplace has refused a call for its rate, and return the error that says what to do.

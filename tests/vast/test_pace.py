@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from functions.adapters.vast import VastMarketplace
-from functions.adapters.vast_pace import INTERVAL_S, MARGIN_S, WAIT_S_MAX
+from functions.adapters.vast_pace import INTERVAL_S, MARGIN_S, OVERSLEPT_S_MAX, WAIT_S_MAX
 from functions.core.memory import ACCOUNT_CODES
 from functions.ports import MarketplaceRefused, MarketplaceThrottled
 from sandbox.marketplace.api import Reply, Request
@@ -135,6 +136,17 @@ def test_a_wait_that_is_too_long_is_not_waited_for() -> None:
 
     assert len(session.asked) == 1
     assert clock.now_s() - begun_s <= WAIT_S_MAX
+
+
+@pytest.mark.parametrize(("late_s", "asked"), [(OVERSLEPT_S_MAX - 0.1, 2), (OVERSLEPT_S_MAX + 0.1, 1)])
+def test_who_was_suspended_while_it_waited_sends_nothing(late_s: float, asked: int) -> None:
+    marketplace, session, clock = adapter(*RENTED)
+    marketplace.create(rent_request())
+    clock.after(0.1, lambda: clock.run_until(clock.now_s() + INTERVAL_S["create"] + MARGIN_S - 0.1 + late_s))
+    with nullcontext() if asked == 2 else pytest.raises(MarketplaceThrottled, match="overslept"):
+        marketplace.create(rent_request())
+
+    assert len(session.asked) == asked
 
 
 def quota(**headers: str) -> Scripted:
