@@ -16,7 +16,7 @@ PROGRAMS: Final = ROOT / ".venvs" / "servers" / "bin"
 MAKE_DEADLINE_S: Final = 120.0
 
 # Runs in the servers' own environment, which holds torch. A byte-level tokenizer without merges: every byte is a token.
-_MAKE_MODEL: Final = """
+MAKE_MODEL: Final = """
 import sys
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -57,7 +57,7 @@ def kill_server(url: str) -> None:
 
 def write_transformers_model(folder: Path) -> Path:
     """Make a model of random weights that `transformers` loads; return its folder."""
-    command = [program("python"), "-c", _MAKE_MODEL, str(folder)]
+    command = [program("python"), "-c", MAKE_MODEL, str(folder)]
     given = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": ""}
     subprocess.run(command, check=True, env=given, timeout=MAKE_DEADLINE_S, capture_output=True)
     return folder
