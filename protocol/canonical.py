@@ -66,6 +66,6 @@ def _refuse_constant(_text: str) -> NoReturn:
 def _check_depth(value: Any, depth: int = 1) -> None:
     if depth > JSON_DEPTH_MAX:
         raise MalformedJson(f"body is nested deeper than {JSON_DEPTH_MAX} levels")
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for child in children:
-        _check_depth(child, depth + 1)
+    for child in value.values() if isinstance(value, dict) else value:
+        if isinstance(child, dict | list):
+            _check_depth(child, depth + 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from protocol.envelope import split
+from protocol.envelope import AUTH_BYTES_MAX, leading_auth, split
 from protocol.ticket import TicketRejected, parse_ticket
 from tests.protocol.test_ticket import SIGNATURE, TICKET
 
@@ -45,3 +45,17 @@ def test_a_body_without_any_ticket_is_refused() -> None:
 def test_a_nested_body_of_the_wrong_kind_is_refused(body: dict[str, Any]) -> None:
     with pytest.raises(TicketRejected, match="malformed_envelope"):
         split(body)
+
+
+@pytest.mark.parametrize("text", ['{"auth_data": {"a": 1}, "payload": broken', ' {\n"auth_data":{"a":1}'])
+def test_a_leading_ticket_is_read_alone(text: str) -> None:
+    assert leading_auth(text.encode()) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", '{"payload": {}, "auth_data": {}}', '{"auth_data": {"a": ' + '"x' * AUTH_BYTES_MAX, '{"auth_data": ' + "[" * 9999],
+)
+def test_a_ticket_that_does_not_lead_is_refused(text: str) -> None:
+    with pytest.raises(TicketRejected, match="ticket_not_first"):
+        leading_auth(text.encode())

@@ -13,7 +13,7 @@ from nacl.signing import SigningKey
 
 from protocol.canonical import MalformedJson
 from protocol.ticket import TICKET_FIELDS, TicketRejected
-from pyworker.gate import Gate
+from pyworker.gate import UNSIGNED_BYTES_MAX, Gate
 from pyworker.keys import KeyRing
 from pyworker.ledger import Ledger
 from tests.worker_image.clocks import aged_clock
@@ -25,15 +25,15 @@ BODY_MAX = 10_000
 class Door:
     """A gate whose run began an hour ago, and the control plane that signs for it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, body_bytes_max: int = BODY_MAX) -> None:
         self.control_plane = FakeControlPlane()
         self.ledger = Ledger()
         keys = KeyRing(self.control_plane.fetch_keys)
-        self.gate = Gate(worker_id=WORKER_ID, keys=keys, ledger=self.ledger, clock=aged_clock(), body_bytes_max=BODY_MAX)
+        self.gate = Gate(worker_id=WORKER_ID, keys=keys, ledger=self.ledger, clock=aged_clock(), body_bytes_max=body_bytes_max)
 
     async def knock(self, body: Any) -> None:
         """Send a request."""
-        await self.gate.admit(self.gate.read(body if isinstance(body, bytes) else json.dumps(body).encode()))
+        await self.gate.admit(await self.gate.read(body if isinstance(body, bytes) else json.dumps(body).encode()))
 
     async def refusal(self, body: Any) -> str:
         """Send a request that must be refused and count nothing; return why it was."""
@@ -53,7 +53,7 @@ async def test_a_good_ticket_opens_and_its_cost_is_counted() -> None:
 async def test_the_payload_is_what_was_sent_beside_the_ticket() -> None:
     door = Door()
     body = json.dumps(door.control_plane.body({"inputs": "hi"})).encode()
-    admitted = await door.gate.admit(door.gate.read(body))
+    admitted = await door.gate.admit(await door.gate.read(body))
 
     assert admitted.payload == {"inputs": "hi"}
 
@@ -61,7 +61,7 @@ async def test_the_payload_is_what_was_sent_beside_the_ticket() -> None:
 async def test_the_flat_form_is_accepted_too() -> None:
     door = Door()
     ticket = door.control_plane.sign(door.control_plane.ticket())
-    admitted = await door.gate.admit(door.gate.read(json.dumps({**ticket, "inputs": "hi"}).encode()))
+    admitted = await door.gate.admit(await door.gate.read(json.dumps({**ticket, "inputs": "hi"}).encode()))
 
     assert admitted.payload == {"inputs": "hi"}
 
@@ -177,4 +177,27 @@ async def test_whatever_a_stranger_makes_of_a_ticket_the_answer_is_a_refusal(fie
 
     if altered != good:
         with pytest.raises((TicketRejected, MalformedJson)):
-            await door.gate.admit(door.gate.read(body))
+            await door.gate.admit(await door.gate.read(body))
+
+
+async def test_a_large_body_is_read_behind_a_good_signature() -> None:
+    door = Door(body_bytes_max=2 * UNSIGNED_BYTES_MAX)
+    await door.knock(door.control_plane.body({"image": "x" * UNSIGNED_BYTES_MAX}, cost=7))
+
+    assert door.ledger.totals().received_load == 7
+
+
+async def test_a_large_body_without_one_is_not_parsed() -> None:
+    """It is not even JSON, and nobody notices."""
+    door = Door(body_bytes_max=2 * UNSIGNED_BYTES_MAX)
+    body = door.control_plane.body({})
+    body["auth_data"]["cost"] = 1
+
+    assert await door.refusal(json.dumps(body).encode()[:-1] + b"{" * UNSIGNED_BYTES_MAX) == "bad_signature"
+
+
+async def test_a_large_body_must_begin_with_its_ticket() -> None:
+    door = Door(body_bytes_max=2 * UNSIGNED_BYTES_MAX)
+    body = door.control_plane.body({"image": "x" * UNSIGNED_BYTES_MAX})
+
+    assert await door.refusal({"payload": body["payload"], "auth_data": body["auth_data"]}) == "ticket_not_first"

@@ -47,7 +47,7 @@ class Door:
     async def knock(self, body: bytes) -> str:
         """Return `admitted`, or why not."""
         try:
-            admitted = await self.gate.admit(self.gate.read(body))
+            admitted = await self.gate.admit(await self.gate.read(body))
         except MalformedJson:
             return "malformed_json"
         except TicketRejected as exc:

@@ -64,7 +64,7 @@ class Front:
 
     def _handler(self, route: Route) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
-            envelope = self.gate.read(await read_body(request))
+            envelope = await self.gate.read(await read_body(request))
             if envelope.session_id:
                 session = self.sessions.find(envelope.session_id, envelope.auth)
                 return await self._serve_inside(request, route, session, envelope.payload)
@@ -108,7 +108,7 @@ class Front:
             raise RequestRefused(Problem(status=503, code="not_serving", message=message, remedy=ROUTE_AGAIN))
 
     async def _create_session(self, request: web.Request) -> web.Response:
-        admitted = await self.gate.admit(self.gate.read(await read_body(request)))
+        admitted = await self.gate.admit(await self.gate.read(await read_body(request)))
         self.on_admit()
         outcome: Outcome | None = Outcome.REJECTED
         try:
