@@ -24,7 +24,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
-from functions.core.key_rotation import SigningKeys
 from functions.core.model import (
     ApiKey,
     Assignments,
@@ -41,6 +40,7 @@ from functions.core.model import (
 from functions.core.rate_limit import Budgets, Price
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
+from functions.key_ports import PublicKeySource
 from protocol.vast_report import VastReport
 
 FORGOTTEN_AT_ONCE_MAX: Final = 25  # what DynamoDB takes in one batch
@@ -144,56 +144,6 @@ class Signer(Protocol):
         What it takes is loaded by the first call, so that a stack without such workers never pays for it. Raises UnreadableItem
         when there is no such key.
         """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublicKeys:
-    """What `/pubkey/` serves: the Ed25519 keys as JSON objects, and the RSA key of Vast's own workers in PEM ("": none)."""
-
-    keys: tuple[Mapping[str, str], ...]
-    rsa: str = ""
-
-
-class PublicKeySource(Protocol):
-    """Where route and report find the public keys."""
-
-    def public_keys(self) -> PublicKeys:
-        """Return what was published last. One read. Raises StoreUnavailable and, if nothing was published, UnreadableItem."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldKeys:
-    """The signing keys as they were read. `version` tells that very content apart; "" if there was none."""
-
-    keys: SigningKeys
-    version: str
-
-
-class KeyVault(Protocol):
-    """Where the signing keys are kept. Every method raises StoreUnavailable."""
-
-    def load(self) -> HeldKeys:
-        """Return the keys as they are; none before the first save. Raises UnreadableItem."""
-
-    def save(self, keys: SigningKeys, *, over: HeldKeys) -> None:
-        """Replace the keys that were read as `over`. Raises VaultChanged if they are not the ones that are held any more."""
-
-
-class PublicKeyBoard(Protocol):
-    """Where public halves are shown to whoever asks. Raises StoreUnavailable."""
-
-    def publish(self, keys: SigningKeys) -> None:
-        """Show the public halves of all these keys and no others, unless those of a later revision are shown already."""
-
-
-class KeyMaker(Protocol):
-    """Where new keys come from: unpredictable, never the same twice."""
-
-    def seed(self) -> bytes:
-        """Return the seed of an Ed25519 key, 32 bytes."""
-
-    def rsa(self) -> str:
-        """Return an RSA key of 2048 bits in PEM (PKCS#8, unencrypted)."""
 
 
 class ScaleWaker(Protocol):

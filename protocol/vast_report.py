@@ -28,7 +28,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from protocol.report import COUNTER_MAX, ERROR_LENGTH_MAX, TEXT_LENGTH_MAX, MalformedReport, Phase
-from protocol.vast_signature import VERSION_NONE
+from protocol.vast_signature import VERSION_NONE, is_vast
 
 VERSION_SCRIPT: Final = "0"
 VERSION_LENGTH_MAX: Final = 32
@@ -74,8 +74,8 @@ class VastReport:
 
 
 def is_ours(wire: Mapping[str, Any]) -> bool:
-    """Tell whether a report is one of Headgate's own worker, which names itself by our id."""
-    return "worker_id" in wire
+    """Tell whether a report is one of Headgate's own worker, by its version or the name that only ours has."""
+    return "worker_id" in wire or not is_vast(str(wire.get("version", VERSION_NONE)))
 
 
 def _version(wire: Mapping[str, Any]) -> str:

@@ -11,7 +11,8 @@ from functions.adapters.dynamodb_items import attribute, attributes_of, field_na
 from functions.adapters.public_key_item import read_public_keys
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Condition, Worker
-from functions.ports import PublicKeys, StaleReport, WorkerGone
+from functions.key_ports import PublicKeys
+from functions.ports import StaleReport, WorkerGone
 from protocol.vast_report import VastReport
 
 _CONDITION_FIELDS: Final = field_names(Condition)

@@ -32,7 +32,8 @@ from functions.core.model import ApiKey, Assignments, Autogroup, EndpointGroup, 
 from functions.core.rate_limit import Budgets, Price
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
-from functions.ports import FORGOTTEN_AT_ONCE_MAX, AssignmentRefused, PublicKeys
+from functions.key_ports import PublicKeys
+from functions.ports import FORGOTTEN_AT_ONCE_MAX, AssignmentRefused
 from protocol.report import Phase
 
 _ASSIGN: Final = "ADD assigned_load :cost, reqnum :one SET ticket_expires_at_s = :expires_at_s"

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from functions.adapters.aws_api import Api, AwsRefused, AwsUnavailable
 from functions.core.key_rotation import SigningKeys, TicketKey
-from functions.ports import HeldKeys, StoreUnavailable, UnreadableItem, VaultChanged
+from functions.key_ports import HeldKeys
+from functions.ports import StoreUnavailable, UnreadableItem, VaultChanged
 
 _NO_VALUE: Final = "ResourceNotFoundException"
 _TOKEN_TAKEN: Final = "ResourceExistsException"

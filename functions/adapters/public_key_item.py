@@ -12,7 +12,8 @@ from typing import Final
 
 from functions.adapters.dynamodb import DynamoTable
 from functions.adapters.dynamodb_items import Item, Key
-from functions.ports import Clock, PublicKeys, PublicKeySource, StoreUnavailable, UnreadableItem
+from functions.key_ports import PublicKeys, PublicKeySource
+from functions.ports import Clock, StoreUnavailable, UnreadableItem
 
 # With a worker's pause between two fetches (10 s) it stays below `key_rotation.LEARN_S`.
 CACHED_S: Final = 30.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from functions.adapters.function_url import HttpReply, HttpRequest
-from functions.ports import PublicKeys
+from functions.key_ports import PublicKeys
 
 PATH: Final = "/pubkey/"
 OUTCOME: Final = "public_keys"

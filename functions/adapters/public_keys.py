@@ -11,7 +11,7 @@ from nacl.signing import SigningKey
 from functions.adapters.dynamodb import ConditionFailed, DynamoTable
 from functions.adapters.public_key_item import public_keys_item
 from functions.core.key_rotation import SigningKeys, TicketKey
-from functions.ports import PublicKeys
+from functions.key_ports import PublicKeys
 
 
 class DynamoPublicKeyBoard:

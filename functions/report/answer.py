@@ -13,7 +13,8 @@ from typing import Any, Final
 from functions.adapters.function_url import STORE_UNAVAILABLE, HttpReply, HttpRequest, check_path, refusal
 from functions.adapters.public_key_reply import PATH as PUBLIC_KEY_PATH
 from functions.adapters.public_key_reply import public_key_reply
-from functions.ports import PublicKeys, StoreUnavailable
+from functions.key_ports import PublicKeys
+from functions.ports import StoreUnavailable
 from functions.report.service import ReportPorts, authenticate, take_completions, take_report
 from protocol.problem import RequestRefused
 from protocol.report import REPORT_BYTES_MAX
@@ -49,7 +50,9 @@ def _take(request: HttpRequest, *, ports: ReportPorts) -> HttpReply:
 
 
 def _authenticated_body(request: HttpRequest, *, ports: ReportPorts) -> tuple[WorkerIdentity, dict[str, Any]]:
-    token = request.bearer() or request.basic_password()
+    token = request.bearer()
+    if token is None:
+        token = request.basic_password()
     sender = authenticate(token, ports=ports) if token is not None else None
     body = request.json_object(size_max=REPORT_BYTES_MAX if sender is not None else BODY_BYTES_MAX)
     if sender is None:

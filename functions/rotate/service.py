@@ -25,7 +25,8 @@ from functions.core.key_rotation import (
     revoked,
     switched,
 )
-from functions.ports import Clock, KeyMaker, KeyVault, PublicKeyBoard, StoreUnavailable, VaultChanged
+from functions.key_ports import KeyMaker, KeyVault, PublicKeyBoard
+from functions.ports import Clock, StoreUnavailable, VaultChanged
 
 ROUNDS_MAX: Final = 12  # a whole rotation takes four steps; the rest is for those who do the same at the same time
 

@@ -9,7 +9,8 @@ from functions.adapters.function_url import STORE_UNAVAILABLE, HttpReply, HttpRe
 from functions.adapters.public_key_reply import PATH as PUBLIC_KEY_PATH
 from functions.adapters.public_key_reply import public_key_reply
 from functions.core.model import Scope
-from functions.ports import PublicKeys, StoreUnavailable
+from functions.key_ports import PublicKeys
+from functions.ports import StoreUnavailable
 from functions.route.authenticate import let_in
 from functions.route.caches import RouteCaches
 from functions.route.call import Assigned, RouteCall, Waiting

@@ -15,6 +15,7 @@ from functions.core.lifecycle import WorkerState
 from functions.core.model import Autogroup, EndpointGroup, Worker
 from functions.core.public_ids import autogroup_id, endpoint_id
 from functions.core.routing import backlog, is_silent
+from functions.core.vast_load import load_in_flight, tells_gauges
 from protocol.report import Phase
 
 # One stack has one owner, and its configuration does not say when it was written.
@@ -78,9 +79,10 @@ def worker_row(worker: Worker, *, now_s: float) -> dict[str, Any]:
     """Return a worker as `POST /get_endpoint_workers/` tells it. `id` is the marketplace's, 0 until it has confirmed the rent."""
     rental, said = worker.rental, worker.condition
     load = backlog(worker)
+    held = load_in_flight(worker) if tells_gauges(worker) else said.received_load - said.finished_load
     figures = {
         "cur_load": load,
-        "new_load": max(0.0, load - (said.received_load - said.finished_load)),  # given, and not seen to arrive yet
+        "new_load": max(0.0, load - held),  # given, and not seen to arrive yet
         "cur_load_rolling_avg": load,
         "cur_perf": said.perf if said.in_flight else 0.0,
         "perf": said.perf,

@@ -18,7 +18,7 @@ from functions.adapters.botocore_api import BotocoreApi
 from functions.adapters.dynamodb import DynamoTable
 from functions.adapters.public_key_item import public_keys_item
 from functions.core.model import ApiKey, Scope
-from functions.ports import PublicKeys
+from functions.key_ports import PublicKeys
 from protocol.ticket import parse_ticket
 from sandbox.aws.emulator import Emulator
 from tests.contract.function_process import REQUEST_ID, FunctionProcess

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functions.core.key_rotation import SigningKeys
-from functions.ports import HeldKeys, VaultChanged
+from functions.key_ports import HeldKeys
+from functions.ports import VaultChanged
 
 
 class MemoryVault:

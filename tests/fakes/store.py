@@ -32,6 +32,7 @@ from functions.core.model import (
 from functions.core.rate_limit import Budgets, Price, overdrawn_s, spent
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
+from functions.key_ports import PublicKeys
 from functions.ports import (
     FORGOTTEN_AT_ONCE_MAX,
     AssignmentRefused,
@@ -39,7 +40,6 @@ from functions.ports import (
     GroupRecords,
     Lease,
     LeaseLost,
-    PublicKeys,
     StaleReport,
     UnreadableItem,
     WorkerGone,

@@ -6,7 +6,7 @@ from typing import Any
 
 from functions.adapters.function_url import HttpReply, HttpRequest
 from functions.core.lifecycle import WorkerState
-from functions.ports import PublicKeys
+from functions.key_ports import PublicKeys
 from functions.report.answer import answer
 from functions.report.service import ReportPorts
 from protocol.report import Phase, WorkerReport

@@ -16,7 +16,7 @@ from functions.adapters.function_url import HttpReply, HttpRequest
 from functions.adapters.kept_connection import Answer
 from functions.adapters.nacl_signer import signing_key
 from functions.adapters.secrets import CachedSecret, SecretReader
-from functions.ports import PublicKeys
+from functions.key_ports import PublicKeys
 from functions.route.answer import answer
 from functions.route.caches import RouteCaches
 from functions.route.service import RoutePorts

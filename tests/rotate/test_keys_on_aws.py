@@ -21,7 +21,8 @@ from functions.adapters.nacl_signer import signing_key
 from functions.adapters.public_key_item import CACHED_S, CachedPublicKeys
 from functions.adapters.public_keys import public_halves
 from functions.core.key_rotation import LEARN_S, SigningKeys, begun, made
-from functions.ports import HeldKeys, PublicKeys, StoreUnavailable, UnreadableItem, VaultChanged
+from functions.key_ports import HeldKeys, PublicKeys
+from functions.ports import StoreUnavailable, UnreadableItem, VaultChanged
 from tests.fakes.clock import FakeClock
 
 NOW_S = 1_795_392_000.0
