@@ -231,7 +231,12 @@ REFUSED: dict[str, tuple[dict[str, Any], int, str, str | None]] = {
         "wrong_worker",
         "worker_id",
     ),
-    "completions of another": (an_event("/delete_requests/", {"worker_id": worker_id(2)}, bearer=token()), 403, "wrong_worker", "worker_id"),
+    "completions of another": (
+        an_event("/delete_requests/", {"worker_id": worker_id(2)}, bearer=token()),
+        403,
+        "wrong_worker",
+        "worker_id",
+    ),
     "a report of nobody": (an_event("/worker_status/", a_report_body(worker_id=None)), 400, "invalid_field", "worker_id"),
     "no JSON": (an_event("/worker_status/", "{", bearer=token()), 400, "invalid_json", None),
     "a large body": (an_event("/worker_status/", "x" * (REPORT_BYTES_MAX + 1), bearer=token()), 413, "body_too_large", None),
