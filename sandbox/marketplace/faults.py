@@ -257,7 +257,8 @@ def _preset(factor: float) -> FaultOptions:
             Chance(operation=create, fault=AnswerFault.WRONG_MACHINE, probability=0.002 * factor),
             Chance(operation=create, fault=AnswerFault.BID_IGNORED, probability=0.01 * factor),
             Chance(operation=start, fault=AnswerFault.RESOURCES_UNAVAILABLE, probability=0.05 * factor),
-            # Not documented for the real service; a scaler must survive it all the same, so only hostile worlds have it.
+            # Not documented for the real service; a scaler must survive these all the same, so only hostile worlds have them.
+            *_everywhere(AnswerFault.SLOW_ANSWER, 0.002 if factor > 1 else 0.0),
             Chance(operation=listing, fault=AnswerFault.EMPTY_LIST, probability=0.01 if factor > 1 else 0.0),
         ),
         failure_share={

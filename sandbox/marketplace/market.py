@@ -155,7 +155,7 @@ class _Maker:
             dlperf=model.dlperf * observed.DLPERF_SPREAD.draw(rng),
             tflops=model.tflops * rng.uniform(0.97, 1.03),
             bandwidth_gb_s=round(model.bandwidth_gb_s * rng.uniform(0.97, 1.03), 1),
-            gpu_max_temp=round(observed.GPU_MAX_TEMP.draw(rng)),
+            gpu_max_temp=float(round(observed.GPU_MAX_TEMP.draw(rng))),
             board=self._board(gpus),
             network=self._network(gpus),
             driver_version=driver,

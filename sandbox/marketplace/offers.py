@@ -211,6 +211,9 @@ def _identity(offer: Offer, pricing: Pricing) -> Row:
         "target_reliability": 0.0,
         "credit_discount_max": 0.0,
         "discount_rate": None,
+        "sla_broker_rate": None,
+        "sla_r_claim": 0.0,
+        "sla_sigma_x": None,
     }
 
 
@@ -316,6 +319,7 @@ def hourly(*, gpu: float, disk: float) -> Row:
         "totalHour": gpu + disk,
         "discountTotalHour": 0,
         "discountedTotalPerHour": gpu + disk,
+        "slaPremiumPerHour": 0,
     }
 
 

@@ -73,6 +73,7 @@ _NUMBERS: Final = frozenset(
         *("internet_down_cost_per_tb", "direct_port_count", "dph_base", "dph_total", "dph_total_adj", "min_bid", "storage_cost"),
         *("storage_total_cost", "discounted_hourly", "discounted_dph_total", "vram_costperhour", "dlperf_per_dphtotal"),
         *("flops_per_dphtotal", "score", "platform_fee", "bundled_results"),
+        *("sla_broker_rate", "sla_r_claim", "sla_sigma_x"),
     },
 )
 OFFER_COLUMNS: Final[Mapping[str, Kind]] = {

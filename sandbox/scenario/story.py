@@ -186,7 +186,8 @@ class Story:
 
     def _busiest(self) -> WorkerRow | None:
         rows = self.watch.ready(LLM)
-        busy = [row for row in rows if row.backlog_s > 0]
+        # The worker of the held ticket has to live on: it is the one that must refuse it once it has expired.
+        busy = [row for row in rows if row.backlog_s > 0 and row.worker_id != self._held_ticket["worker_id"]]
         return max(busy, key=lambda row: row.backlog_s) if len(rows) > 1 and busy else None
 
     def _is_gone(self, victim: WorkerRow) -> bool:

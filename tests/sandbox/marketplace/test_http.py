@@ -8,7 +8,7 @@ import json
 import aiohttp
 import pytest
 
-from sandbox.marketplace.faults import AnswerFault, FaultOptions, Operation, Scripted
+from sandbox.marketplace.faults import AnswerFault, FaultOptions, Operation, Scripted, Span
 from sandbox.marketplace.world import WorldOptions
 from tests.sandbox.marketplace.serving import QUICK, serving
 from tests.sandbox.marketplace.shop import CREATE, KEY
@@ -106,6 +106,20 @@ async def _raw_put(url: str, path: str, body: object) -> bytes:
         return b""
     finally:
         writer.close()
+
+
+async def test_an_answer_may_come_too_late_for_its_caller_while_its_effect_has_happened() -> None:
+    late = Span(least_s=30.0, most_s=30.0)
+    scripted = (Scripted(operation=Operation.CREATE, call=1, fault=AnswerFault.SLOW_ANSWER),)
+    faults = FaultOptions(scripted=scripted, slow_answer=late)
+    async with serving(WorldOptions(market=QUICK.market, boot_speed=QUICK.boot_speed, faults=faults)) as caller:
+        offers = (await caller.json("POST", "/api/v0/bundles/", {"num_gpus": {"eq": 1}, "disk_space": {"gte": 20}}))["offers"]
+        impatient = aiohttp.ClientTimeout(total=0.1)
+
+        with pytest.raises(asyncio.TimeoutError):
+            await caller.session.put(f"{caller.server.url}/api/v0/asks/{offers[0]['id']}/", json=CREATE, timeout=impatient)
+
+        assert [row["label"] for row in (await caller.json("GET", "/api/v1/instances/"))["instances"]] == [CREATE["label"]]
 
 
 @pytest.mark.parametrize("size", [300_000, 2_000_000])

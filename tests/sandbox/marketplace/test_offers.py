@@ -25,9 +25,12 @@ def _market(seed: int, query: Json | None = None) -> tuple[Shop, list[Json]]:
 
 
 @few
-@given(seeds, st.sampled_from(["on-demand", "bid"]), st.sampled_from([5.0, 20.0, 333.3]))
-def test_every_price_identity_holds_on_every_row(seed: int, kind: str, storage_gb: float) -> None:
-    _, rows = _market(seed, {**EVERYTHING, "type": kind, "allocated_storage": storage_gb})
+@given(seeds, st.sampled_from(["on-demand", "bid", "reserved"]), st.floats(0.0, 500.0), st.floats(0.0, 40 * 86_400.0))
+def test_every_price_identity_holds_on_every_row_at_any_time(seed: int, kind: str, storage_gb: float, age_s: float) -> None:
+    shop = Shop(WorldOptions(market=MarketOptions(machines=60)), seed=seed)
+    shop.wait(age_s)
+
+    rows = shop.offers({**EVERYTHING, "type": kind, "allocated_storage": storage_gb})
 
     for row in rows:
         assert row["dph_total"] == row["dph_base"] + row["storage_total_cost"]
