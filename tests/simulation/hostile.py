@@ -44,6 +44,8 @@ START_S: Final = 1_900_000_000.0
 SCHEDULE_S: Final = 60.0
 INVOCATION_S: Final = 50.0
 NESTED_MAX: Final = 3
+# Enough machines for some to be left when many have failed and are avoided.
+MARKET: Final = replace(QUIET_MARKET, machines=80)
 TIMEOUT_S: Final = 12.0
 OBSERVE_S: Final = 5.0
 MOOD_S: Final = 150.0
@@ -150,7 +152,7 @@ class HostileWorld:
         self.store.put_group(random_group(self.rng))
         for autogroup in _autogroups(self.rng):
             self.store.put_autogroup(ENDPOINT, autogroup)
-        options = WorldOptions(market=QUIET_MARKET, faults=_faults(self.rng), boot_speed=3.0, credit_usd=10_000.0)
+        options = WorldOptions(market=MARKET, faults=_faults(self.rng), boot_speed=3.0, credit_usd=10_000.0)
         world = make_world(now_s=START_S, seed=self.rng.getrandbits(32), options=options)
         self.watch = Watch(
             world=world, store=self.store, endpoint=ENDPOINT, prefix=label_prefix(STACK, ENDPOINT), on_the_way=self._tickets
