@@ -84,6 +84,15 @@ $(SERVERS)/.ready: requirements/servers.txt $(VENV)/.ready
 test-servers: setup $(SERVERS)/.ready $(SERVERS)/bin/llama-server ## The worker in front of real inference servers (Linux on x86-64)
 	@$(BIN)/python -m pytest -m servers tests/servers $(ARGS)
 
+.PHONY: bench-route
+bench-route: setup ## CPU, operations and cold start of a route, beside boto3 (ARGS=--json)
+	@$(BIN)/python -m bench.route $(ARGS)
+	@$(BIN)/python -m bench.cold_start $(ARGS)
+
+.PHONY: study-routing
+study-routing: setup ## How to choose a worker under stale knowledge, simulated in some ten minutes (ARGS="--quick")
+	@$(BIN)/python -m bench.routing_study $(ARGS)
+
 .PHONY: bench-worker
 bench-worker: setup ## The worker's overhead beside the marketplace's own worker, side by side (ARGS="--json FILE")
 	@$(BIN)/python -m bench.worker $(ARGS)

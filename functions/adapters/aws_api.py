@@ -116,7 +116,9 @@ class Aws:
         """Read what the Lambda runtime sets, and `AWS_ENDPOINT_URL[_SERVICE]`. Raises Misconfigured, naming what is missing."""
         region = environ.get("AWS_REGION") or required(environ, "AWS_DEFAULT_REGION")
         prefix = "AWS_ENDPOINT_URL"
-        endpoints = {name.removeprefix(prefix).strip("_").lower(): url for name, url in environ.items() if name.startswith(prefix)}
+        # AWS_ENDPOINT_URL_SECRETS_MANAGER is of the service whose host begins with secretsmanager.
+        found = {name.removeprefix(prefix): url for name, url in environ.items() if name.startswith(prefix)}
+        endpoints = {service.replace("_", "").lower(): url for service, url in found.items()}
         credentials = Credentials(
             access_key_id=required(environ, "AWS_ACCESS_KEY_ID"),
             secret_access_key=required(environ, "AWS_SECRET_ACCESS_KEY"),

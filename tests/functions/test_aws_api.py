@@ -350,6 +350,10 @@ def test_one_variable_moves_every_service_and_another_a_single_one() -> None:
     assert (aws.url("lambda"), aws.url("dynamodb")) == ("http://127.0.0.1:1", "http://127.0.0.1:2")
 
 
+def test_a_service_of_two_words_is_moved_by_both() -> None:
+    assert of(AWS_ENDPOINT_URL_SECRETS_MANAGER="http://127.0.0.1:3").url("secretsmanager") == "http://127.0.0.1:3"
+
+
 @pytest.mark.parametrize("missing", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
 def test_missing_credentials_are_named(missing: str) -> None:
     with pytest.raises(Misconfigured, match=missing):
