@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import random
 from typing import Any, Final
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 from pyworker.backend import Ask, Backend, load_backend
 from pyworker.backends.ollama.metrics import line_units
 from pyworker.backends.openai.dialect import prompt_tokens, token_units, with_model
+from pyworker.logwatch import LineKind
+from sandbox.inference.dialects import DIALECTS
 
 NAMES: Final = ("tgi", "vllm", "sglang", "llamacpp", "ollama", "tei", "sdauto", "ooba", "openai", "comfyui", "helloautoscaler")
 _FIELDS: Final = """
@@ -109,6 +112,21 @@ def test_a_line_of_ollama_counts_for_its_token(line: bytes, tokens: int) -> None
 )
 def test_the_tokens_of_a_prompt_in_any_shape(prompt: Any, tokens: float) -> None:
     assert prompt_tokens(prompt) == tokens
+
+
+@pytest.mark.parametrize("name", sorted(DIALECTS))
+def test_a_prompt_that_quotes_a_failure_is_none(name: str) -> None:
+    """Servers log prompts if they are asked to: whoever writes one must not be able to declare the worker dead, or ready."""
+    rules = load_backend(name).log_rules
+    assert rules is not None
+    dialect = DIALECTS[name]
+    fields = {"now": dt.datetime(2026, 11, 22, tzinfo=dt.UTC), "model": "m", "port": 1, "slots": 4, "seconds": 1.0}
+    said = [line.format(**fields) for line in (*dialect.out_of_memory, *dialect.died, *dialect.ready)]
+    quoted = [
+        f"INFO 11-21 22:18:28 [logger.py:40] Received request cmpl-1: prompt: 'What is this: {line}', params: ..." for line in said
+    ]
+
+    assert {rules.classify(line)[0] for line in quoted} == {LineKind.PROGRESS}
 
 
 def test_a_payload_without_a_model_gets_the_one_that_is_served(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ LOG_RULES: Final = LogRules(
     request_error=(r"srv +send_error: .*", r"srv +operator\(\): got exception: .*"),
     cause=(
         r"ggml_\w+: (?:cudaMalloc failed: out of memory|insufficient memory|failed to allocate).*",
-        r".*: failed to allocate buffer for kv cache.*",
+        r"llama_\w+: (?:.*: )?failed to allocate buffer for kv cache.*",
         r"llama_model_load: error loading model: .*",
         r"gguf_init_from_\w+: (?:failed to open GGUF file|invalid magic characters).*",
         r"llama_model_load_from_file_impl: exactly one out .*",

@@ -11,7 +11,7 @@ from typing import Final
 from pyworker.frames import logfmt_message
 from pyworker.logwatch import LogRules
 
-_RUNNER: Final = r"(?:.*: )?"
+_RUNNER: Final = r"(?:[\w ]+: )?"
 
 LOG_RULES: Final = LogRules(
     message=logfmt_message,

@@ -32,7 +32,7 @@ LOG_RULES: Final = LogRules(
     loading=(r"Load weight (?:begin|end)\..*", r"Capture (?:cuda )?graph.*", r"Memory pool end\..*"),
     stats=(r"(?:Prefill|Decode) batch[.,]? .*",),
     facts=(
-        r".*\bmax_total_num_tokens=(?P<max_total_num_tokens>\d+).*",
-        r".*\bmax_running_requests=(?P<max_running_requests>\d+).*",
+        r"max_total_num_tokens=(?P<max_total_num_tokens>\d+).*",
+        r"max_total_num_tokens=.*\bmax_running_requests=(?P<max_running_requests>\d+).*",
     ),
 )

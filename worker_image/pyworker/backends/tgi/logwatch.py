@@ -28,7 +28,7 @@ LOG_RULES: Final = LogRules(
         r"Webserver Crashed.*",
         r"Download encountered an error:.*",
         r"Failed to bind to .+",
-        r"(?:Error: )?.*Not enough memory to handle (?:`max_total_tokens=|\d+ (?:total |prefill )?tokens|`max_batch).*",
+        r"(?:(?:\w+\.)*\w+: )*Not enough memory to handle (?:`max_total_tokens=|\d+ (?:total |prefill )?tokens|`max_batch).*",
     ),
     request_error=(
         r"(?:Input validation error|Request failed during generation|Incomplete generation|Template error): .*",
