@@ -2,11 +2,11 @@
 
 The parts, innermost first; an arrow reads "is used by":
 
-    quantiles, gpus -> market -> machine -> offers, query ---------------+
-    lifecycle -> instance -----+                                         |
-    ledger, faults, durations -+-> contracts -> rivals, course -> world -+-> api -> server (sockets) + processes (with a warden)
-    agenda, effects -----------+                                    |    |
-                                                                    +----+-> an in-process simulation
+    quantiles, observed, gpus -> market -> machine -> offers, query -----------------+
+    lifecycle -> instance -------------------+                                       |
+    ledger, faults (fault_plan), durations --+-> contracts -> rivals, spot, course --+-> world -> api -> server + processes, warden
+    agenda, effects -------------------------+                drafts, increases -----+      |
+                                                                                            +-> an in-process simulation
 
 Everything up to and including `api` is pure: time is an argument, randomness a seeded `random.Random`, and what should happen to
 real processes comes out as values (`effects`). Only `server`, `forwarding`, `processes`, `local_ports`, `warden` and
