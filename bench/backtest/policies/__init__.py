@@ -1,0 +1,1 @@
+"""Who decides: our core, what peers do, and those who know the future."""
