@@ -7,6 +7,10 @@ someone gives up waiting; the rate is then read too low for a moment, never belo
 Totals never fall: a worker whose item is deleted leaves its load in `retired_assigned_load`. Should a crash fall between the two
 writes, the missing part is what the newest sample knew, and is taken back from there.
 
+The rate is measured over RATE_WINDOW_S, short enough to see a burst. What counts is its *peak* over `scale_down_window` seconds: capacity
+that was needed within that time is kept, so that a lull between two bursts stops nothing. The highest peak ever is the *record*; it
+fades by half every RECORD_HALF_LIFE_S, and says how large a burst the stopped workers must be good for.
+
 Unknown is not zero: without an older sample there is no rate (None), and a group whose last demand was not seen counts as asked
 just now.
 """
@@ -19,12 +23,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from functions.core.capacity import is_heard
-from functions.core.model import EndpointGroup, WaitingRequest, Worker
+from functions.core.model import WaitingRequest, Worker
 from functions.core.routing import WAITING_FORGOTTEN_AFTER_S
-from functions.core.scaler_state import DemandSample
+from functions.core.scaler_state import DemandSample, LoadPeak
 from functions.core.snapshot import Snapshot
 
-WINDOW_S_MAX: Final = 60.0
+RATE_WINDOW_S: Final = 20.0
+PEAK_INTERVALS: Final = 10  # how finely the window of peaks is cut
+RECORD_HALF_LIFE_S: Final = 2 * 86_400.0
 # A burst seven seconds after the first sample is no rate of a seventh of it per second.
 SPAN_S_MIN: Final = 15.0
 SAMPLES_MAX: Final = 64
@@ -35,15 +41,37 @@ TOMBSTONE_KEPT_S: Final = 900.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """What is asked at one moment. `load_per_s` is None while it is unknown."""
+    """What is asked at one moment. `load_per_s` is None while it is unknown.
+
+    `settled` tells that the peaks reach back over the whole window: only then is the highest of them all that was needed in it.
+    """
 
     load_per_s: float | None
+    peaks: tuple[LoadPeak, ...]
+    record: LoadPeak | None
+    settled: bool
     assigned_load: float  # ever
     waiting_load: float
     waiting: int
     oldest_wait_s: float
     asked_now: bool  # load arrived since the last look, waits, or is being served
     last_asked_at_s: float
+
+    @property
+    def peak_load_per_s(self) -> float:
+        """The highest rate within the window, the present one included; 0 while nothing is known."""
+        return max((peak.load_per_s for peak in self.peaks), default=0.0)
+
+    @property
+    def mean_load_per_s(self) -> float:
+        """The mean of the peaks within the window: what is asked when one burst does not count for all; 0 while nothing is known."""
+        return sum(peak.load_per_s for peak in self.peaks) / len(self.peaks) if self.peaks else 0.0
+
+    def record_load_per_s(self, *, now_s: float) -> float:
+        """Return what is left of the highest rate ever seen."""
+        if self.record is None:
+            return 0.0
+        return self.record.load_per_s * 0.5 ** ((now_s - self.record.from_s) / RECORD_HALF_LIFE_S)
 
     def idle_s(self, *, now_s: float) -> float:
         """Return for how long nothing has been asked."""
@@ -59,8 +87,14 @@ def observe(snapshot: Snapshot, *, now_s: float) -> Demand:
     grew = bool(samples) and _growth(samples[-1].assigned_load, assigned_load) > 0
     asked_now = grew or bool(waiting) or _serving_something(snapshot.workers, now_s=now_s)
     last_asked_at_s = snapshot.state.last_demand_at_s
+    load_per_s = _rate(samples, assigned_load + waiting_load, now_s=now_s)
+    window_s = snapshot.group.scale_down_window
+    peaks = _peaks(snapshot.state.peaks, load_per_s, window_s=window_s, now_s=now_s)
     return Demand(
-        load_per_s=_rate(samples, assigned_load + waiting_load, window_s=window_s(snapshot.group), now_s=now_s),
+        load_per_s=load_per_s,
+        peaks=peaks,
+        record=_record(snapshot.state.record, load_per_s, now_s=now_s),
+        settled=bool(peaks) and peaks[0].from_s <= now_s - window_s,
         assigned_load=assigned_load,
         waiting_load=waiting_load,
         waiting=len(waiting),
@@ -82,24 +116,36 @@ def retired_load(snapshot: Snapshot) -> float:
     return max(snapshot.state.retired_assigned_load, newest - known)
 
 
-def window_s(group: EndpointGroup) -> float:
-    """Return over how many seconds the rate is measured: a group that may shrink sooner must look at less of the past."""
-    return min(WINDOW_S_MAX, max(SPAN_S_MIN, group.scale_down_window))
-
-
-def add_sample(samples: tuple[DemandSample, ...], demand: Demand, *, window_s: float, now_s: float) -> tuple[DemandSample, ...]:
+def add_sample(samples: tuple[DemandSample, ...], demand: Demand, *, now_s: float) -> tuple[DemandSample, ...]:
     """Return the samples with the present added; of those older than the window only the newest is kept, as its beginning."""
     newest = DemandSample(at_s=now_s, assigned_load=demand.assigned_load, waiting_load=demand.waiting_load)
-    begun = [index for index, sample in enumerate(samples) if sample.at_s <= now_s - window_s]
+    begun = [index for index, sample in enumerate(samples) if sample.at_s <= now_s - RATE_WINDOW_S]
     kept = samples[begun[-1] if begun else 0 :]
     return (*kept, newest)[-SAMPLES_MAX:]
 
 
-def _rate(samples: tuple[DemandSample, ...], arrived_load: float, *, window_s: float, now_s: float) -> float | None:
+def _peaks(before: tuple[LoadPeak, ...], load_per_s: float | None, *, window_s: float, now_s: float) -> tuple[LoadPeak, ...]:
+    """Return the peaks with the present rate in them; of the intervals that ended before the window none, but where it begins."""
+    if load_per_s is None:
+        return before
+    interval_s = window_s / PEAK_INTERVALS
+    kept = [peak for index, peak in enumerate(before) if index + 1 == len(before) or before[index + 1].from_s > now_s - window_s]
+    if kept and now_s - kept[-1].from_s < interval_s:
+        newest = kept.pop()
+        return (*kept, LoadPeak(from_s=newest.from_s, load_per_s=max(newest.load_per_s, load_per_s)))
+    return (*kept, LoadPeak(from_s=now_s, load_per_s=load_per_s))
+
+
+def _record(before: LoadPeak | None, load_per_s: float | None, *, now_s: float) -> LoadPeak | None:
+    faded = 0.0 if before is None else before.load_per_s * 0.5 ** ((now_s - before.from_s) / RECORD_HALF_LIFE_S)
+    return LoadPeak(from_s=now_s, load_per_s=load_per_s) if load_per_s and load_per_s >= faded else before
+
+
+def _rate(samples: tuple[DemandSample, ...], arrived_load: float, *, now_s: float) -> float | None:
     before = [sample for sample in samples if sample.at_s < now_s]
     if not before:
         return None
-    begin = next((sample for sample in reversed(before) if sample.at_s <= now_s - window_s), before[0])
+    begin = next((sample for sample in reversed(before) if sample.at_s <= now_s - RATE_WINDOW_S), before[0])
     return _growth(begin.assigned_load + begin.waiting_load, arrived_load) / max(now_s - begin.at_s, SPAN_S_MIN)
 
 

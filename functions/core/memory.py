@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Final
 
 from functions.core.capacity import learn
-from functions.core.demand import Demand, add_sample, retired_load, window_s
+from functions.core.demand import Demand, add_sample, retired_load
 from functions.core.lifecycle import WorkerState
 from functions.core.listing import Listing
 from functions.core.model import Worker
@@ -55,7 +55,9 @@ def remember(snapshot: Snapshot, demand: Demand, repairs: Iterable[Action], *, n
     forgotten = sum(known[action.worker_id].assignments.assigned_load for action in actions if isinstance(action, Forget))
     state = replace(
         snapshot.state,
-        samples=add_sample(snapshot.state.samples, demand, window_s=window_s(snapshot.group), now_s=now_s),
+        samples=add_sample(snapshot.state.samples, demand, now_s=now_s),
+        peaks=demand.peaks,
+        record=demand.record,
         last_demand_at_s=demand.last_asked_at_s,
         retired_assigned_load=retired_load(snapshot) + forgotten,
         avoided=tuple(machine for machine in snapshot.state.avoided if now_s < machine.until_s),

@@ -42,7 +42,7 @@ class RentalType(enum.StrEnum):
 class EndpointGroup:
     """What clients call by name, and how its fleet may grow.
 
-    `scale_down_window` is for how many seconds a surplus must last, without a break, before any of it is released.
+    `scale_down_window` is how many seconds of the past count: what was needed within them is kept.
 
     `max_queue_time` and `target_queue_time` are seconds; `inactivity_timeout` is seconds without demand before the group may go
     to zero (0: at once, negative: never); `min_load` and `min_cold_load` are load units per second.
@@ -60,7 +60,7 @@ class EndpointGroup:
     max_queue_time: float = 30.0
     target_queue_time: float = 10.0
     inactivity_timeout: float = 300.0
-    scale_down_window: float = 120.0
+    scale_down_window: float = 300.0
     ticket_ttl_s: int = 60
     endpoint_state: EndpointState = EndpointState.ACTIVE
 

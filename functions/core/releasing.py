@@ -25,29 +25,13 @@ _DRAINS_PER_TICK_DIVISOR: Final = 8  # an eighth of the serving fleet a decision
 _S = WorkerState
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """What to remove, and since when there has been a surplus (None: there is none)."""
-
-    actions: tuple[Action, ...]
-    surplus_since_s: float | None
-    cold_surplus_since_s: float | None
-
-
-def release(fleet: Fleet, need: Need, *, surplus_since_s: float | None, cold_surplus_since_s: float | None) -> Release:
+def release(fleet: Fleet, need: Need) -> tuple[Action, ...]:
     """Return what the fleet can do without."""
     if not need.known:
-        return Release(actions=(), surplus_since_s=None, cold_surplus_since_s=None)
+        return ()
     held = _balance(fleet, (*fleet.running(), *fleet.cold()), load_min=need.held_load, workers_min=need.held_workers)
-    running, held_after = _spare_running(fleet, need, held)
-    since_s = _since(surplus_since_s, running, now_s=fleet.now_s)
-    if not (need.idle or _lasted(since_s, need, now_s=fleet.now_s)):
-        running, held_after = (), held
-    cold = _spare_cold(fleet, held_after)
-    cold_since_s = _since(cold_surplus_since_s, cold, now_s=fleet.now_s)
-    if not (need.idle or _lasted(cold_since_s, need, now_s=fleet.now_s)):
-        cold = ()
-    return Release(actions=(*running, *cold), surplus_since_s=since_s, cold_surplus_since_s=cold_since_s)
+    running, held = _spare_running(fleet, need, held)
+    return (*running, *_spare_cold(fleet, held))
 
 
 def mend(fleet: Fleet, room: Headroom) -> tuple[Action, ...]:
@@ -173,13 +157,3 @@ def _dismiss(worker: Worker, reason: str) -> Action:
         return Drain(worker_id=worker.worker_id, to=_S.DESTROYING, reason=reason)
     assert worker.rental.instance_id is not None, f"{worker.worker_id} is {worker.rental.state} without an instance"
     return Destroy(worker_id=worker.worker_id, instance_id=worker.rental.instance_id, reason=reason)
-
-
-def _since(since_s: float | None, surplus: tuple[Action, ...], *, now_s: float) -> float | None:
-    if not surplus:
-        return None
-    return now_s if since_s is None else since_s
-
-
-def _lasted(since_s: float | None, need: Need, *, now_s: float) -> bool:
-    return since_s is not None and now_s - since_s >= need.scale_down_window_s

@@ -49,6 +49,14 @@ class DemandSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoadPeak:
+    """The highest load per second seen in the interval that began at `from_s`."""
+
+    from_s: float
+    load_per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScalerState:
     """Everything remembered. `learned` is keyed `<autogroup>|<gpu model>|<number of GPUs>`."""
 
@@ -56,8 +64,8 @@ class ScalerState:
     learned: Mapping[str, LearnedPerf] = field(default_factory=dict)
     avoided: tuple[Avoided, ...] = ()
     last_demand_at_s: float | None = None  # None: not known, which is not "never"
-    surplus_since_s: float | None = None  # since when running capacity has exceeded the need without a break
-    cold_surplus_since_s: float | None = None  # since when running and stopped capacity together have exceeded theirs
+    peaks: tuple[LoadPeak, ...] = ()  # over the group's scale_down_window, oldest first
+    record: LoadPeak | None = None  # the highest load ever seen, fading since; None: nothing was
     halted_until_s: float = 0.0  # no renting before: the marketplace refused, or an image fails everywhere
     halted_reason: str = ""
     retired_assigned_load: float = 0.0  # assigned load of workers that are gone, so that totals never fall

@@ -22,10 +22,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Final
 
 from functions.core.capacity import outlook
-from functions.core.demand import Demand, observe, window_s
+from functions.core.demand import RATE_WINDOW_S, Demand, observe
 from functions.core.fleet import Fleet, is_blind, unready_since
 from functions.core.growing import Growth, grow, shortage
 from functions.core.labels import held_shards
@@ -178,16 +179,7 @@ def _scale(desk: _Desk) -> _Desk:
     growth = grow(replace(desk.snapshot, state=desk.state), desk.fleet(), need, room)
     desk = _note_need(desk, need, growth).doing(growth.actions)
     desk = desk.doing(_ends_of_drains(desk))
-    removal = release(
-        desk.fleet(),
-        need,
-        surplus_since_s=desk.state.surplus_since_s,
-        cold_surplus_since_s=desk.state.cold_surplus_since_s,
-    )
-    desk = desk.doing(removal.actions)
-    surplus_s, cold_surplus_s = removal.surplus_since_s, removal.cold_surplus_since_s
-    state = replace(desk.state, surplus_since_s=surplus_s, cold_surplus_since_s=cold_surplus_s)
-    desk = replace(desk, state=state)
+    desk = desk.doing(release(desk.fleet(), need))
     return desk if desk.actions or desk.sentences else desk.saying(_verdict(desk, need))
 
 
@@ -203,8 +195,8 @@ def _verdict(desk: _Desk, need: Need) -> str:
         return "The arriving load is not known yet: nothing is released."
     if shortage(fleet, need).any:
         return "What is missing is on its way, or is measured first."
-    if desk.state.surplus_since_s is not None or desk.state.cold_surplus_since_s is not None:
-        return "More is held than needed: it is released if that lasts."
+    if desk.demand.peak_load_per_s > (desk.demand.load_per_s or 0.0):
+        return "More runs than is asked at this moment: it was needed a short while ago."
     return "The fleet carries what is asked." if fleet.running() else "Nothing is asked and nothing runs."
 
 
@@ -238,10 +230,13 @@ def _cadence(desk: _Desk) -> Cadence:
 
 def _due_soon(desk: _Desk) -> bool:
     """Tell whether something falls due before the next schedule event: a minute of an idle GPU costs more than of ticks."""
-    group, state = desk.snapshot.group, desk.state
-    due_s = [since_s + group.scale_down_window for since_s in (state.surplus_since_s, state.cold_surplus_since_s) if since_s]
-    if group.inactivity_timeout >= 0 and any(worker.rental.state is _S.READY for worker in desk.workers):
-        due_s.append(desk.demand.last_asked_at_s + max(group.inactivity_timeout, window_s(group)))
+    group, demand = desk.snapshot.group, desk.demand
+    if not any(worker.rental.state is _S.READY for worker in desk.workers):
+        return False
+    # The highest peak leaves the window when the interval after it has.
+    due_s = [after.from_s + group.scale_down_window for before, after in pairwise(demand.peaks) if before.load_per_s > after.load_per_s]
+    if group.inactivity_timeout >= 0:
+        due_s.append(demand.last_asked_at_s + max(group.inactivity_timeout, RATE_WINDOW_S))
     # A little grace, so that the tick that finds it due is not the one that is missing.
     return any(-DUE_GRACE_S <= due - desk.now_s <= SCHEDULE_INTERVAL_S for due in due_s)
 

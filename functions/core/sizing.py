@@ -24,6 +24,7 @@ from functions.core.model import EndpointGroup
 
 _TARGET_QUEUE_TIME_S_MIN: Final = 1.0
 _TARGET_UTIL_MIN: Final = 0.05
+RECORD_MULT: Final = 1.2  # the next burst is larger than the last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,27 +38,26 @@ class Need:
     held_workers: int
     idle: bool  # the inactivity timeout has passed: no need to wait for a surplus to last
     known: bool  # False: the arriving load is unknown, so that nothing may be released
-    scale_down_window_s: float  # for how long a surplus must last before any of it goes
 
 
 def size(group: EndpointGroup, demand: Demand, *, now_s: float) -> Need:
     """Return what the group needs under this demand."""
     util = max(group.target_util, _TARGET_UTIL_MIN)
     idle = is_idle(group, demand, now_s=now_s)
-    arriving = demand.load_per_s or 0.0
+    arriving = demand.peak_load_per_s
     urgent = demand.waiting_load / max(group.target_queue_time, demand.oldest_wait_s, _TARGET_QUEUE_TIME_S_MIN)
     running_load = max(group.min_load, arriving + urgent) / util
     asked = demand.waiting > 0 or running_load > 0 or group.inactivity_timeout < 0
     running_workers = 1 if asked else 0
+    reserve = max(group.cold_mult * max(group.min_load, demand.mean_load_per_s), RECORD_MULT * demand.record_load_per_s(now_s=now_s))
     return Need(
         running_load=running_load,
         running_workers=running_workers,
         kept_workers=running_workers if idle else 1,
-        held_load=max(running_load, group.cold_mult * max(group.min_load, arriving) / util, group.min_cold_load),
+        held_load=max(running_load, reserve / util, group.min_cold_load),
         held_workers=max(group.cold_workers, running_workers),
         idle=idle,
-        known=demand.load_per_s is not None,
-        scale_down_window_s=group.scale_down_window,
+        known=demand.load_per_s is not None and demand.settled,
     )
 
 

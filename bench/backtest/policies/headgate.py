@@ -56,12 +56,23 @@ class Headgate:
     def look(self, world: World) -> float:
         """Tick once."""
         now_s = EPOCH_S + world.now_s
+        for unit in world.units[len(self._units) :] if world.now_s == 0 else ():
+            self._begin_with(unit, world, now_s=now_s)
         self._report(world, now_s=now_s)
         plan = decide(self._snapshot(world, now_s=now_s), now_s=now_s)
         self._state = plan.state
         for action in plan.actions:
             self._carry_out(action, world, now_s=now_s)
         return self.tick_s if plan.cadence is Cadence.BUSY else IDLE_S
+
+    def _begin_with(self, unit: Unit, world: World, *, now_s: float) -> None:
+        """Record a machine that served before the trace began."""
+        offer, worker_id = self._offers(world)[0], f"w0-{unit.number:026d}"
+        rent = Rent(worker_id=worker_id, autogroup=AUTOGROUP.name, offer=offer, reason="it served before")
+        self._offered = offer.offer_id
+        rental = replace(rental_of(rent, now_s=now_s - 1), instance_id=unit.number + 1, state=WorkerState.READY)
+        self._workers[worker_id] = Worker(worker_id=worker_id, endpoint=self.group.endpoint, rental=rental)
+        self._units[worker_id] = unit
 
     def _snapshot(self, world: World, *, now_s: float) -> Snapshot:
         return Snapshot(
