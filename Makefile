@@ -58,6 +58,11 @@ sandbox: setup ## The same system, staying up until Ctrl-C, with commands to pas
 marketplace: setup ## The marketplace simulator alone (ARGS="--port 8482 --seed 7 --speed 20 --faults typical")
 	@$(BIN)/python -m sandbox.marketplace $(ARGS)
 
+# TRACE: a CSV of t_s,prompt_tokens,output_tokens. STACK: the stack file whose parameters to take.
+.PHONY: backtest
+backtest: setup ## What scaling policies cost over a trace (TRACE=requests.csv STACK=Pulumi.prod.yaml)
+	@$(BIN)/python -m bench.backtest $(if $(TRACE),--trace $(TRACE)) $(if $(STACK),--stack $(STACK)) $(ARGS)
+
 .PHONY: test
 test: setup ## Every test, in parallel, without a network
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)

@@ -1,8 +1,8 @@
 """What is rented, in the backtest: how fast it is, what it costs in each state, and how long it takes to become ready.
 
 Times are drawn, machine by machine, from distributions whose defaults are what was measured on the marketplace: from rent to
-ready lognormal with median 180 s and 95 % under 600 s, and one in twenty never; from stopped to ready lognormal with median 25 s and
-95 % under 90 s, and one start in thirty is refused because the GPUs are taken.
+ready lognormal with median 180 s and 95 % under 600 s, and one in twenty never; from stopped to ready lognormal with median 25 s
+and 95 % under 90 s, and one start in thirty is refused because the GPUs are taken.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Boots:
 class Machine:
     """One kind of machine. `stream_perf` is the load per second of a single request: what one stream can never exceed.
 
-    It bills `running_micro_usd_per_hour` from the rent on (while it boots too) and `stopped_micro_usd_per_hour` while it is stopped.
+    It bills `running_micro_usd_per_hour` from the rent on, while it boots too, and `stopped_micro_usd_per_hour` while stopped.
     """
 
     gpu_name: str = "RTX 4090"

@@ -24,6 +24,7 @@ class Station:
         "_queued_load",
         "finished_load",
         "perf",
+        "received",
         "received_load",
         "slots",
         "stream_perf",
@@ -33,6 +34,7 @@ class Station:
         self.perf = perf
         self.stream_perf = stream_perf
         self.slots = slots
+        self.received = 0
         self.received_load = 0.0
         self.finished_load = 0.0
         self._attained = 0.0
@@ -59,6 +61,7 @@ class Station:
     def admit(self, request: int, load: float, now_s: float) -> bool:
         """Take a request; tells whether it begins at once."""
         self._advance(now_s)
+        self.received += 1
         self.received_load += load
         if len(self._active) >= self.slots:
             self._queue.append((request, load))

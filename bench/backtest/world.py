@@ -1,9 +1,9 @@
 """The judge of the backtest: one trace, one fleet, one policy that asks for machines, everything else the same for everybody.
 
-Events in order of time: a request arrives, ends, or gives up; a machine becomes ready; the policy looks. The router is the product's: least
-expected completion, `max_queue_time` of work on a machine at most, else one queue in order of arrival. A request *waits* from its arrival until a
-machine begins it; one that has waited `patience_s` is dropped. A machine that is destroyed while it serves loses the work: its
-requests queue again, in front.
+Events in order of time: a request arrives, ends, or gives up; a machine becomes ready; the policy looks. The router is the same
+for all: least expected completion among machines where the wait for a slot is at most `max_queue_time_s`, else one queue in order
+of arrival. A request *waits* from its arrival until a machine begins it; one that has waited `patience_s` is dropped. A machine
+that is destroyed while it serves loses the work: its requests queue again, in front.
 
 Conservation: every request of the trace ends in exactly one of served, dropped (tests/bench/test_backtest.py).
 """
@@ -59,8 +59,8 @@ class Unit:
 class Rules:
     """What holds for every policy alike."""
 
-    machine: Machine = Machine()
-    boots: Boots = Boots()
+    machine: Machine = field(default_factory=Machine)
+    boots: Boots = field(default_factory=Boots)
     max_queue_time_s: float = 30.0
     patience_s: float = 600.0
     begin_ready: int = 0  # machines that serve when the trace begins: a trace of an hour is an excerpt, not a launch

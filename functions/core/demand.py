@@ -7,9 +7,10 @@ someone gives up waiting; the rate is then read too low for a moment, never belo
 Totals never fall: a worker whose item is deleted leaves its load in `retired_assigned_load`. Should a crash fall between the two
 writes, the missing part is what the newest sample knew, and is taken back from there.
 
-The rate is measured over RATE_WINDOW_S, short enough to see a burst. What counts is its *peak* over `scale_down_window` seconds: capacity
-that was needed within that time is kept, so that a lull between two bursts stops nothing. The highest peak ever is the *record*; it
-fades by half every RECORD_HALF_LIFE_S, and says how large a burst the stopped workers must be good for.
+The rate is measured over RATE_WINDOW_S, short enough to see a burst; over longer, up to RATE_WINDOW_S_MAX, where so few requests
+come that chance would look like a burst. What counts is its *peak* over `scale_down_window` seconds:
+capacity that was needed within that time is kept, so that a lull between two bursts stops nothing. The highest rate ever is the
+*record*; it fades by half every RECORD_HALF_LIFE_S, and says how large a burst the stopped workers must be good for.
 
 Unknown is not zero: without an older sample there is no rate (None), and a group whose last demand was not seen counts as asked
 just now.
@@ -29,6 +30,9 @@ from functions.core.scaler_state import DemandSample, LoadPeak
 from functions.core.snapshot import Snapshot
 
 RATE_WINDOW_S: Final = 20.0
+RATE_WINDOW_S_MAX: Final = 120.0
+# The rate of 25 requests is known to a fifth (Poisson), of 4 to a half.
+REQUESTS_MIN: Final = 25
 PEAK_INTERVALS: Final = 10  # how finely the window of peaks is cut
 RECORD_HALF_LIFE_S: Final = 2 * 86_400.0
 # A burst seven seconds after the first sample is no rate of a seventh of it per second.
@@ -64,14 +68,14 @@ class Demand:
 
     @property
     def mean_load_per_s(self) -> float:
-        """The mean of the peaks within the window: what is asked when one burst does not count for all; 0 while nothing is known."""
+        """The mean of the peaks within the window, in which one burst does not count for all; 0 while nothing is known."""
         return sum(peak.load_per_s for peak in self.peaks) / len(self.peaks) if self.peaks else 0.0
 
     def record_load_per_s(self, *, now_s: float) -> float:
         """Return what is left of the highest rate ever seen."""
         if self.record is None:
             return 0.0
-        return self.record.load_per_s * 0.5 ** ((now_s - self.record.from_s) / RECORD_HALF_LIFE_S)
+        return _faded(self.record, now_s=now_s)
 
     def idle_s(self, *, now_s: float) -> float:
         """Return for how long nothing has been asked."""
@@ -87,7 +91,7 @@ def observe(snapshot: Snapshot, *, now_s: float) -> Demand:
     grew = bool(samples) and _growth(samples[-1].assigned_load, assigned_load) > 0
     asked_now = grew or bool(waiting) or _serving_something(snapshot.workers, now_s=now_s)
     last_asked_at_s = snapshot.state.last_demand_at_s
-    load_per_s = _rate(samples, assigned_load + waiting_load, now_s=now_s)
+    load_per_s = _rate(samples, assigned_load + waiting_load, mean_cost=_mean_cost(snapshot.workers), now_s=now_s)
     window_s = snapshot.group.scale_down_window
     peaks = _peaks(snapshot.state.peaks, load_per_s, window_s=window_s, now_s=now_s)
     return Demand(
@@ -119,7 +123,7 @@ def retired_load(snapshot: Snapshot) -> float:
 def add_sample(samples: tuple[DemandSample, ...], demand: Demand, *, now_s: float) -> tuple[DemandSample, ...]:
     """Return the samples with the present added; of those older than the window only the newest is kept, as its beginning."""
     newest = DemandSample(at_s=now_s, assigned_load=demand.assigned_load, waiting_load=demand.waiting_load)
-    begun = [index for index, sample in enumerate(samples) if sample.at_s <= now_s - RATE_WINDOW_S]
+    begun = [index for index, sample in enumerate(samples) if sample.at_s <= now_s - RATE_WINDOW_S_MAX]
     kept = samples[begun[-1] if begun else 0 :]
     return (*kept, newest)[-SAMPLES_MAX:]
 
@@ -137,16 +141,32 @@ def _peaks(before: tuple[LoadPeak, ...], load_per_s: float | None, *, window_s: 
 
 
 def _record(before: LoadPeak | None, load_per_s: float | None, *, now_s: float) -> LoadPeak | None:
-    faded = 0.0 if before is None else before.load_per_s * 0.5 ** ((now_s - before.from_s) / RECORD_HALF_LIFE_S)
+    faded = 0.0 if before is None else _faded(before, now_s=now_s)
     return LoadPeak(from_s=now_s, load_per_s=load_per_s) if load_per_s and load_per_s >= faded else before
 
 
-def _rate(samples: tuple[DemandSample, ...], arrived_load: float, *, now_s: float) -> float | None:
+def _faded(record: LoadPeak, *, now_s: float) -> float:
+    return record.load_per_s * math.exp2((record.from_s - now_s) / RECORD_HALF_LIFE_S)
+
+
+def _rate(samples: tuple[DemandSample, ...], arrived_load: float, *, mean_cost: float, now_s: float) -> float | None:
+    """Return the growth over the shortest window that holds enough requests to tell a burst from chance."""
     before = [sample for sample in samples if sample.at_s < now_s]
     if not before:
         return None
-    begin = next((sample for sample in reversed(before) if sample.at_s <= now_s - RATE_WINDOW_S), before[0])
+    begin = before[-1]
+    for sample in reversed(before):
+        begin = sample
+        enough = _growth(sample.assigned_load + sample.waiting_load, arrived_load) >= REQUESTS_MIN * mean_cost
+        if now_s - sample.at_s >= (RATE_WINDOW_S if enough else RATE_WINDOW_S_MAX):
+            break
     return _growth(begin.assigned_load + begin.waiting_load, arrived_load) / max(now_s - begin.at_s, SPAN_S_MIN)
+
+
+def _mean_cost(workers: Iterable[Worker]) -> float:
+    given = [worker.assignments for worker in workers]
+    requests = sum(assignments.reqnum for assignments in given)
+    return math.fsum(assignments.assigned_load for assignments in given) / requests if requests else 0.0
 
 
 def _assigned_load(workers: Iterable[Worker]) -> float:

@@ -43,6 +43,7 @@ class EndpointGroup:
     """What clients call by name, and how its fleet may grow.
 
     `scale_down_window` is how many seconds of the past count: what was needed within them is kept.
+    `burst_reserve` times the highest load of late is what running and stopped workers together are good for (0: no such reserve).
 
     `max_queue_time` and `target_queue_time` are seconds; `inactivity_timeout` is seconds without demand before the group may go
     to zero (0: at once, negative: never); `min_load` and `min_cold_load` are load units per second.
@@ -61,6 +62,7 @@ class EndpointGroup:
     target_queue_time: float = 10.0
     inactivity_timeout: float = 300.0
     scale_down_window: float = 300.0
+    burst_reserve: float = 1.2
     ticket_ttl_s: int = 60
     endpoint_state: EndpointState = EndpointState.ACTIVE
 

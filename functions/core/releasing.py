@@ -1,7 +1,7 @@
 """What to remove when the fleet is larger than it need be. Nothing here ever undercuts the need.
 
-* A surplus must last `scale_down_window` seconds without a break before anything goes, except after the inactivity timeout,
-  which is itself such a window. Unknown demand is no surplus.
+* What was needed within `scale_down_window` is part of the need (see `demand`), so that a surplus has lasted that long already.
+  Unknown demand is no surplus, and neither is demand that has not been watched for a whole window.
 * What is not ready goes first. A serving worker goes only if the *serving* rest carries the need: what boots may never be ready.
 * Worst value first, and a few at a time: the next decision looks again.
 * A worker that leaves service is stopped if the reserve wants it, else destroyed. Stopped workers beyond the reserve are destroyed.
@@ -27,11 +27,13 @@ _S = WorkerState
 
 def release(fleet: Fleet, need: Need) -> tuple[Action, ...]:
     """Return what the fleet can do without."""
-    if not need.known:
+    if not (need.known and (need.settled or need.idle)):
         return ()
-    held = _balance(fleet, (*fleet.running(), *fleet.cold()), load_min=need.held_load, workers_min=need.held_workers)
-    running, held = _spare_running(fleet, need, held)
-    return (*running, *_spare_cold(fleet, held))
+    booting = _spare_booting(fleet, need)
+    # What boots is expected to carry something; only what has been measured can make something else dispensable.
+    held = _balance(fleet, (*fleet.serving(), *fleet.cold()), load_min=need.kept_load, workers_min=need.held_workers)
+    serving, held = _spare_serving(fleet, need, held)
+    return (*booting, *serving, *_spare_cold(fleet, held))
 
 
 def mend(fleet: Fleet, room: Headroom) -> tuple[Action, ...]:
@@ -95,13 +97,8 @@ def _balance(fleet: Fleet, workers: tuple[Worker, ...], *, load_min: float, work
     return _Balance(load=fleet.load(workers), workers=len(workers), load_min=load_min, workers_min=workers_min)
 
 
-def _spare_running(fleet: Fleet, need: Need, held: _Balance) -> tuple[tuple[Action, ...], _Balance]:
-    booting, held = _spare_booting(fleet, need, held)
-    serving, held = _spare_serving(fleet, need, held)
-    return (*booting, *serving), held
-
-
-def _spare_booting(fleet: Fleet, need: Need, held: _Balance) -> tuple[tuple[Action, ...], _Balance]:
+def _spare_booting(fleet: Fleet, need: Need) -> tuple[Action, ...]:
+    held = _balance(fleet, (*fleet.running(), *fleet.cold()), load_min=need.held_load, workers_min=need.held_workers)
     running = _balance(fleet, fleet.running(), load_min=need.running_load, workers_min=need.kept_workers)
     actions: list[Action] = []
     for worker in _worst_first(fleet, fleet.available(_S.BOOTING)):
@@ -110,7 +107,7 @@ def _spare_booting(fleet: Fleet, need: Need, held: _Balance) -> tuple[tuple[Acti
         if perf > 0 and fleet.is_configured(worker) and running.spares(perf) and held.spares(perf):
             actions.append(_dismiss(worker, "no longer needed, and not ready yet"))
             running, held = running.less(perf), held.less(perf)
-    return tuple(actions), held
+    return tuple(actions)
 
 
 def _spare_serving(fleet: Fleet, need: Need, held: _Balance) -> tuple[tuple[Action, ...], _Balance]:

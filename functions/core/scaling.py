@@ -26,7 +26,7 @@ from itertools import pairwise
 from typing import Final
 
 from functions.core.capacity import outlook
-from functions.core.demand import RATE_WINDOW_S, Demand, observe
+from functions.core.demand import Demand, observe
 from functions.core.fleet import Fleet, is_blind, unready_since
 from functions.core.growing import Growth, grow, shortage
 from functions.core.labels import held_shards
@@ -58,7 +58,7 @@ from functions.core.pricing import Headroom, headroom
 from functions.core.reconcile import end_of_drain, next_step, view
 from functions.core.releasing import excess, halt, mend, release, retire
 from functions.core.scaler_state import ScalerState
-from functions.core.sizing import Need, size
+from functions.core.sizing import IDLE_S_MIN, Need, size
 from functions.core.snapshot import Snapshot
 
 SENTENCES_MAX: Final = 40
@@ -234,9 +234,10 @@ def _due_soon(desk: _Desk) -> bool:
     if not any(worker.rental.state is _S.READY for worker in desk.workers):
         return False
     # The highest peak leaves the window when the interval after it has.
-    due_s = [after.from_s + group.scale_down_window for before, after in pairwise(demand.peaks) if before.load_per_s > after.load_per_s]
+    falls = (after.from_s for before, after in pairwise(demand.peaks) if before.load_per_s > after.load_per_s)
+    due_s = [fall_s + group.scale_down_window for fall_s in falls]
     if group.inactivity_timeout >= 0:
-        due_s.append(demand.last_asked_at_s + max(group.inactivity_timeout, RATE_WINDOW_S))
+        due_s.append(demand.last_asked_at_s + max(group.inactivity_timeout, IDLE_S_MIN))
     # A little grace, so that the tick that finds it due is not the one that is missing.
     return any(-DUE_GRACE_S <= due - desk.now_s <= SCHEDULE_INTERVAL_S for due in due_s)
 

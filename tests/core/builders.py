@@ -16,7 +16,7 @@ from functions.core.model import (
     WaitingRequest,
     Worker,
 )
-from functions.core.scaler_state import DemandSample, LearnedPerf, ScalerState
+from functions.core.scaler_state import DemandSample, LearnedPerf, LoadPeak, ScalerState
 from functions.core.snapshot import Snapshot
 from protocol.report import Phase
 
@@ -34,6 +34,8 @@ def a_group(**changes: Any) -> EndpointGroup:
         "cold_mult": 1.0,
         "target_util": 1.0,
         "test_workers": 1,
+        "burst_reserve": 0.0,
+        "scale_down_window": 120.0,
     }
     return EndpointGroup(**defaults | changes)
 
@@ -120,10 +122,11 @@ def a_request(number: int = 1, *, cost: float = 100.0, age_s: float = 3.0) -> Wa
 
 
 def a_state(*, load_per_s: float = 0.0, measured: bool = True, **changes: Any) -> ScalerState:
-    """Return a memory of steady load over the last minute, of which everything was asked just now unless told otherwise."""
+    """Return a memory of steady load over the last two minutes, of which everything was asked just now unless told otherwise."""
     defaults: dict[str, Any] = {
         "samples": (DemandSample(at_s=NOW_S - 60, assigned_load=1_000.0 - 60 * load_per_s, waiting_load=0.0),),
         "learned": {"a|RTX 4090|1": LearnedPerf(perf=100.0, samples=3, dlperf=100.0)} if measured else {},
+        "peaks": (LoadPeak(from_s=NOW_S - 120, load_per_s=load_per_s),),
         "last_demand_at_s": NOW_S,
         "retired_assigned_load": 1_000.0,
     }

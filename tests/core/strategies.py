@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Assignments, Condition, EndpointState, Instance, Offer, WaitingRequest, Worker
-from functions.core.scaler_state import Avoided, DemandSample, Halt, LearnedPerf, ScalerState
+from functions.core.scaler_state import Avoided, DemandSample, Halt, LearnedPerf, LoadPeak, ScalerState
 from functions.core.snapshot import Snapshot
 from protocol.report import Phase
 from tests.core.builders import NOW_S, PREFIX, a_group, a_worker, an_autogroup, an_offer, worker_id
@@ -96,7 +96,8 @@ def offers(draw: st.DrawFn, first: int) -> tuple[Offer, ...]:
 @st.composite
 def states(draw: st.DrawFn) -> ScalerState:
     """Draw what the scaler remembers."""
-    samples = draw(st.lists(st.tuples(moments_s, loads, loads), max_size=4))
+    moments_and_loads = st.lists(st.tuples(moments_s, loads, loads), max_size=4)
+    samples = draw(moments_and_loads)
     keys = st.sampled_from([f"{name}|{gpu}|1" for name in AUTOGROUPS for gpu in GPUS])
     since_s = st.one_of(st.none(), moments_s)
     return ScalerState(
@@ -110,8 +111,8 @@ def states(draw: st.DrawFn) -> ScalerState:
             draw(st.lists(st.builds(Avoided, machine_id=st.integers(1001, 1012), until_s=moments_s, reason=st.just("x"))))
         ),
         last_demand_at_s=draw(since_s),
-        surplus_since_s=draw(since_s),
-        cold_surplus_since_s=draw(since_s),
+        peaks=tuple(LoadPeak(from_s=at_s, load_per_s=load) for at_s, load, _ in sorted(draw(moments_and_loads))),
+        record=draw(st.one_of(st.none(), st.builds(LoadPeak, from_s=moments_s, load_per_s=loads))),
         halted_until_s=draw(st.sampled_from((0.0, NOW_S + 60))),
         halted_reason="credit",
         retired_assigned_load=draw(loads),

@@ -26,6 +26,9 @@ from tests.core.builders import NOW_S, a_condition, a_snapshot, a_worker, an_off
 def _demand(assigned_load: float = 0.0) -> Demand:
     return Demand(
         load_per_s=None,
+        peaks=(),
+        record=None,
+        settled=False,
         assigned_load=assigned_load,
         waiting_load=0.0,
         waiting=0,
@@ -128,18 +131,18 @@ def test_a_rate_limit_never_shortens_a_halt() -> None:
 
 
 def test_of_the_samples_before_the_window_only_its_beginning_is_kept() -> None:
-    samples = add_sample((), _demand(0.0), window_s=60.0, now_s=NOW_S - 120)
-    for age_s in (90, 61, 30):
-        samples = add_sample(samples, _demand(float(120 - age_s)), window_s=60.0, now_s=NOW_S - age_s)
-    samples = add_sample(samples, _demand(120.0), window_s=60.0, now_s=NOW_S)
+    samples = add_sample((), _demand(0.0), now_s=NOW_S - 200)
+    for age_s in (130, 121, 10):
+        samples = add_sample(samples, _demand(float(200 - age_s)), now_s=NOW_S - age_s)
+    samples = add_sample(samples, _demand(200.0), now_s=NOW_S)
 
-    assert [NOW_S - sample.at_s for sample in samples] == [61, 30, 0]
+    assert [NOW_S - sample.at_s for sample in samples] == [121, 10, 0]
 
 
 def test_the_number_of_samples_is_bounded() -> None:
-    samples = add_sample((), _demand(), window_s=60.0, now_s=NOW_S)
+    samples = add_sample((), _demand(), now_s=NOW_S)
     for step in range(200):
-        samples = add_sample(samples, _demand(), window_s=60.0, now_s=NOW_S + step / 10)
+        samples = add_sample(samples, _demand(), now_s=NOW_S + step / 20)
 
     assert len(samples) == SAMPLES_MAX
 

@@ -21,7 +21,7 @@ from functions.core.plan import (
     Undrain,
     rental_of,
 )
-from functions.core.scaler_state import Avoided, DemandSample, Halt, LearnedPerf, ScalerState
+from functions.core.scaler_state import Avoided, DemandSample, Halt, LearnedPerf, LoadPeak, ScalerState
 from functions.core.scaling import decide, wanted_autogroups
 from functions.core.snapshot import Snapshot
 from protocol.report import Phase
@@ -123,7 +123,7 @@ def test_booting_workers_count_at_the_performance_that_was_learned() -> None:
 def test_a_draining_worker_is_taken_back_before_anything_else() -> None:
     draining = a_worker(1, _S.DRAINING, drain_to=_S.DESTROYING)
     stopped = a_worker(2, _S.STOPPED)
-    snapshot = a_snapshot(draining, stopped, state=a_state(load_per_s=50.0), offers=OFFERS)
+    snapshot = a_snapshot(draining, stopped, state=a_state(load_per_s=50.0, peaks=()), offers=OFFERS)
 
     assert _kinds(snapshot) == [Undrain]
 
@@ -337,26 +337,34 @@ def test_a_machine_that_fails_now_is_not_rented_again_in_the_same_breath() -> No
 
 
 def _surplus(**changes: object) -> ScalerState:
-    return a_state(**{"load_per_s": 90.0, "surplus_since_s": NOW_S - 121, **changes})  # type: ignore[arg-type]
+    return a_state(**{"load_per_s": 90.0, **changes})  # type: ignore[arg-type]
 
 
-def test_a_surplus_must_last_before_anything_goes() -> None:
+def test_what_was_needed_within_the_window_is_kept() -> None:
     fleet = (a_worker(1), a_worker(2))
+    lately = (LoadPeak(from_s=NOW_S - 130, load_per_s=90.0), LoadPeak(from_s=NOW_S - 60, load_per_s=190.0))
 
-    assert _kinds(a_snapshot(*fleet, state=_surplus(surplus_since_s=NOW_S - 60))) == []
+    assert _kinds(a_snapshot(*fleet, state=_surplus(peaks=lately))) == []
     assert _kinds(a_snapshot(*fleet, state=_surplus())) == [Drain]
 
 
-def test_a_surplus_that_has_just_begun_is_noted() -> None:
-    plan = decide(a_snapshot(a_worker(1), a_worker(2), state=a_state(load_per_s=90.0)), now_s=NOW_S)
+def test_nothing_goes_before_a_whole_window_has_been_watched() -> None:
+    young = (LoadPeak(from_s=NOW_S - 119, load_per_s=90.0),)
 
-    assert plan.state.surplus_since_s == NOW_S
+    assert _kinds(a_snapshot(a_worker(1), a_worker(2), state=_surplus(peaks=young))) == []
 
 
-def test_a_surplus_that_breaks_off_begins_anew() -> None:
-    plan = decide(a_snapshot(a_worker(1), a_worker(2), state=_surplus(load_per_s=190.0)), now_s=NOW_S)
+def test_what_the_highest_burst_of_late_needed_is_kept_cold() -> None:
+    snapshot = a_snapshot(
+        a_worker(1),
+        a_worker(2),
+        a_worker(3),
+        group=a_group(burst_reserve=1.0),
+        state=_surplus(record=LoadPeak(from_s=NOW_S - 3600, load_per_s=190.0)),
+    )
+    drains = [action.to for action in _actions(snapshot) if isinstance(action, Drain)]
 
-    assert plan.state.surplus_since_s is None
+    assert drains == [_S.DESTROYING]
 
 
 def test_the_rest_must_carry_the_load() -> None:
@@ -412,7 +420,7 @@ def test_stopped_workers_beyond_the_reserve_are_destroyed_after_a_while() -> Non
         a_worker(1, _S.STOPPED),
         a_worker(2, _S.STOPPED),
         group=a_group(cold_workers=1),
-        state=a_state(last_demand_at_s=NOW_S - 10, cold_surplus_since_s=NOW_S - 121),
+        state=a_state(last_demand_at_s=NOW_S - 10),
     )
 
     assert _kinds(snapshot) == [Destroy]

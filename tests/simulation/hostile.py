@@ -325,6 +325,8 @@ def random_group(rng: random.Random) -> EndpointGroup:
         test_workers=rng.choice((0, 1, 2)),
         target_util=rng.choice((0.7, 0.9)),
         inactivity_timeout=rng.choice((0.0, 30.0, 200.0)),
+        scale_down_window=rng.choice((0.0, 60.0, 300.0)),
+        burst_reserve=rng.choice((0.0, 0.0, 1.2)),
     )
 
 

@@ -45,7 +45,7 @@ def test_nothing_unsafe_happens_then_the_group_serves_rests_and_can_be_removed(s
     assert served > 0, "with demand, offers, budget and credit a request is served"
     assert given_up == 0, "nobody waits in vain"
     assert not GPU_BILLED & set(resting), "what nobody asks for is not run"
-    assert len(resting) <= _cold_workers(world), "what nobody asks for is not kept"
+    assert len(resting) <= _cold_workers(world), "what nobody asks for is not kept, but for the reserve"
     assert world.watch.ours() == [], "after the removal nothing exists"
     assert held == [], "after the removal nothing is believed to exist"
 
@@ -65,4 +65,4 @@ def test_the_watch_notices_a_contract_that_the_table_does_not_know() -> None:
 def _cold_workers(world: HostileWorld) -> int:
     group = world.store.group(ENDPOINT)
     assert group is not None
-    return min(group.cold_workers, group.max_workers)
+    return min(group.cold_workers, group.max_workers) if not group.burst_reserve else group.max_workers

@@ -48,7 +48,7 @@ class Headgate:
     group: EndpointGroup
     tick_s: float = 10.0
     name: str = "headgate"
-    _state: ScalerState = field(default_factory=ScalerState)
+    state: ScalerState = field(default_factory=ScalerState)
     _workers: dict[str, Worker] = field(default_factory=dict)
     _units: dict[str, Unit] = field(default_factory=dict)
     _offered: int = 0
@@ -58,9 +58,9 @@ class Headgate:
         now_s = EPOCH_S + world.now_s
         for unit in world.units[len(self._units) :] if world.now_s == 0 else ():
             self._begin_with(unit, world, now_s=now_s)
-        self._report(world, now_s=now_s)
+        self._report(now_s=now_s)
         plan = decide(self._snapshot(world, now_s=now_s), now_s=now_s)
-        self._state = plan.state
+        self.state = plan.state
         for action in plan.actions:
             self._carry_out(action, world, now_s=now_s)
         return self.tick_s if plan.cadence is Cadence.BUSY else IDLE_S
@@ -80,7 +80,7 @@ class Headgate:
             autogroups=(AUTOGROUP,),
             workers=tuple(self._workers.values()),
             waiting=self._waiting(world, now_s=now_s),
-            state=self._state,
+            state=self.state,
             listing=tuple(self._instance(worker_id, unit) for worker_id, unit in self._units.items()),
             offers={AUTOGROUP.name: self._offers(world)},
         )
@@ -122,7 +122,7 @@ class Headgate:
             stopped_micro_usd_per_hour=unit.kind.stopped_micro_usd_per_hour,
         )
 
-    def _report(self, world: World, *, now_s: float) -> None:
+    def _report(self, *, now_s: float) -> None:
         for worker_id, unit in self._units.items():
             self._workers[worker_id] = self._reported(self._workers[worker_id], unit, now_s=now_s)
 
@@ -144,29 +144,26 @@ class Headgate:
             in_flight=station.in_flight,
         )
         expires_at_s = now_s if station.received_load > worker.assignments.assigned_load else worker.assignments.ticket_expires_at_s
-        given = Assignments(assigned_load=station.received_load, ticket_expires_at_s=expires_at_s)
+        given = Assignments(assigned_load=station.received_load, reqnum=station.received, ticket_expires_at_s=expires_at_s)
         return replace(worker, condition=said, assignments=given)
 
     def _carry_out(self, action: Action, world: World, *, now_s: float) -> None:
         match action:
             case Rent():
                 self._rent(action, world, now_s=now_s)
-                return
             case DestroyStray():
                 raise AssertionError("the backtest loses no instance")
             case ConfirmGone():
                 self._gone(action.worker_id, now_s=now_s)
-                return
             case Forget():
                 del self._workers[action.worker_id]
-                return
             case _:
-                pass
-        worker = self._workers[action.worker_id]
-        self._workers[action.worker_id] = replace(worker, rental=intend(action, worker.rental, now_s=now_s))
-        unit = self._units.get(action.worker_id)
-        if unit is None:
-            return
+                worker = self._workers[action.worker_id]
+                self._workers[action.worker_id] = replace(worker, rental=intend(action, worker.rental, now_s=now_s))
+                if action.worker_id in self._units:
+                    self._effect(action, self._units[action.worker_id], world, now_s=now_s)
+
+    def _effect(self, action: Action, unit: Unit, world: World, *, now_s: float) -> None:
         match action:
             case Drain() if unit.state is State.READY:
                 world.drain(unit)

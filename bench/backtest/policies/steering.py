@@ -1,7 +1,7 @@
 """How a policy that only says "so many" gets them: the same hands for every peer.
 
-More: take back what drains, start what is stopped, rent the rest. Less: drain the emptiest, and once it is empty stop it while the pool has
-room, else destroy it. A boot that takes longer than `boot_timeout_s` is destroyed and rented anew.
+More: take back what drains, start what is stopped, rent the rest. Less: drain the emptiest, and once it is empty stop it while the
+pool has room, else destroy it. A boot that takes longer than `boot_timeout_s` is destroyed and rented anew.
 """
 
 from __future__ import annotations
