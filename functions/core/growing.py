@@ -30,6 +30,7 @@ from functions.core.snapshot import OFFERS_MAX, Snapshot
 from protocol.report import Phase
 
 RENTS_PER_TICK_MAX: Final = 8
+AVOIDED_AT_LEAST_S: Final = 300.0
 _S = WorkerState
 
 
@@ -225,7 +226,7 @@ class _Market:
     def pick(self, missing: Shortage, explored: dict[str, int], room: Headroom) -> tuple[tuple[Rent, ...], Headroom]:
         """Return the rents that cover what is missing, best value first, within the ceilings."""
         rents: list[Rent] = []
-        left, quotas = self._candidates(), dict(explored)
+        left, quotas = self._candidates(missing, room), dict(explored)
         for _ in range(RENTS_PER_TICK_MAX):
             best = self._best(left, missing, quotas, room)
             if best is None:
@@ -249,14 +250,25 @@ class _Market:
             else:
                 yield f"autogroup {name}: every machine on offer is avoided or over the budget"
 
-    def _candidates(self) -> list[Candidate]:
+    def _candidates(self, missing: Shortage, room: Headroom) -> list[Candidate]:
+        affordable = self._affordable(room)
+        failed_s = {
+            machine.machine_id: machine.since_s for machine in self.snapshot.state.avoided if self.fleet.now_s < machine.until_s
+        }
+        left = [candidate for candidate in affordable if candidate.offer.machine_id not in failed_s]
+        if left or missing.running_workers <= 0:
+            return left
+        # Where nothing runs and nothing else can be had, a machine that failed a while ago is better than none.
+        rested = [one for one in affordable if self.fleet.now_s - failed_s[one.offer.machine_id] >= AVOIDED_AT_LEAST_S]
+        return sorted(rested, key=lambda one: (failed_s[one.offer.machine_id], one.offer.offer_id))[:1]
+
+    def _affordable(self, room: Headroom) -> list[Candidate]:
         taken = {worker.rental.offer_id for worker in self.snapshot.workers if worker.rental.state in HELD}
-        avoided = {machine.machine_id for machine in self.snapshot.state.avoided if self.fleet.now_s < machine.until_s}
         return [
             Candidate(autogroup=name, offer=offer, perf=self.fleet.outlook.of_offer(name, offer))
             for name in sorted(self.wanted)
             for offer in self.snapshot.offers.get(name, ())[:OFFERS_MAX]
-            if offer.offer_id not in taken and offer.machine_id not in avoided and offer.running_micro_usd_per_hour > 0
+            if offer.offer_id not in taken and room.admits(offer.running_micro_usd_per_hour)
         ]
 
     def _best(self, left: list[Candidate], missing: Shortage, quotas: dict[str, int], room: Headroom) -> Candidate | None:

@@ -106,7 +106,7 @@ def _learn_from(state: ScalerState, action: Action, known: Mapping[str, Worker],
 def _avoid(state: ScalerState, worker: Worker, reason: str, fault: Fault, *, now_s: float) -> ScalerState:
     if not worker.rental.machine_id:
         return state
-    avoided = Avoided(machine_id=worker.rental.machine_id, until_s=now_s + AVOID_S[fault], reason=reason)
+    avoided = Avoided(machine_id=worker.rental.machine_id, until_s=now_s + AVOID_S[fault], reason=reason, since_s=now_s)
     others = (machine for machine in state.avoided if machine.machine_id != avoided.machine_id)
     return replace(state, avoided=(*others, avoided)[-AVOIDED_MAX:])
 

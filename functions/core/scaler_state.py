@@ -24,11 +24,12 @@ class LearnedPerf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Avoided:
-    """A machine that failed us: not rented again before `until_s`."""
+    """A machine that failed us at `since_s`: not rented again before `until_s` while there is any other."""
 
     machine_id: int
     until_s: float
     reason: str
+    since_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

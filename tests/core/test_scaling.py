@@ -324,6 +324,14 @@ def test_an_avoided_machine_is_not_rented() -> None:
     assert [rent.offer.offer_id for rent in _rents(a_snapshot(state=state, offers={"a": (an_offer(100), an_offer(101))}))] == [101]
 
 
+def test_where_nothing_runs_and_nothing_else_can_be_had_a_machine_that_failed_a_while_ago_is_tried_again() -> None:
+    def rented(ago_s: float) -> int:
+        avoided = (Avoided(machine_id=1100, until_s=NOW_S + 600, reason="it failed", since_s=NOW_S - ago_s),)
+        return len(_rents(a_snapshot(state=a_state(load_per_s=50.0, avoided=avoided), offers={"a": (an_offer(100),)})))
+
+    assert (rented(ago_s=299), rented(ago_s=301)) == (0, 1)
+
+
 def test_a_machine_that_fails_now_is_not_rented_again_in_the_same_breath() -> None:
     failed = a_worker(1, _S.BOOTING, age_s=901, machine_id=1100)
     snapshot = a_snapshot(
