@@ -99,7 +99,9 @@ def _words_of(word: str) -> list[str]:
 
 
 def _is_flag(word: str) -> bool:
-    """Tell whether the marketplace's client takes a word for a flag and not for a value: it begins with one and holds no blank."""
+    """Tell whether the marketplace's client takes a word for a flag: it begins with a hyphen, and has no blank or is a known flag."""
+    if _parted(word)[0] in SWITCHES | VALUED:
+        return True
     return word.startswith("-") and " " not in word and word != "-"
 
 

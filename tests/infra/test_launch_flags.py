@@ -32,6 +32,10 @@ def test_known_flags_have_no_faults(text: str) -> None:
             "--onstart-cmd -x",
             "has no value between '--onstart-cmd' and '-x'; write --onstart-cmd=… for a value that begins with a hyphen",
         ),
+        (
+            "--user --env='-e A=b'",
+            "has no value between '--user' and '--env=-e A=b'; write --user=… for a value that begins with a hyphen",
+        ),
         ("--login '-u a -p b'", "holds '--login', which is not secret here: set 'image_login' instead"),
         ("--bid_price=0.1", "holds '--bid_price', set 'rental_type', 'bid_factor' and 'max_bid_usd' instead"),
         ("--link-volume 7", "holds '--link-volume', a volume outlives its instance and goes on billing"),
