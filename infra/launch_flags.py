@@ -99,7 +99,7 @@ def _words_of(word: str) -> list[str]:
 
 
 def _is_flag(word: str) -> bool:
-    """Tell whether the marketplace's client takes a word for a flag: it begins with a hyphen, and has no blank or is a known flag."""
+    """Tell whether the client of the marketplace takes a word for a flag: it begins with a hyphen, and is known or has no blank."""
     if _parted(word)[0] in SWITCHES | VALUED:
         return True
     return word.startswith("-") and " " not in word and word != "-"
