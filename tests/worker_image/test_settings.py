@@ -33,6 +33,23 @@ def test_a_good_environment_says_where_the_worker_is_reached(tmp_path: Path) -> 
     assert identity.url == "http://203.0.113.7:41234"
 
 
+@pytest.mark.parametrize(("given", "scheme"), [("", "http"), ("auto", "http"), ("false", "http"), ("true", "https")])
+def test_only_a_worker_that_requires_tls_says_so_in_its_address(tmp_path: Path, given: str, scheme: str) -> None:
+    """Clients that cannot pin take the address as it is; ours take TLS wherever the ticket holds a fingerprint."""
+    identity, _ = read_environment({**GOOD, "USE_SSL": given}, working_directory=tmp_path)
+
+    assert identity.url.partition(":")[0] == scheme
+
+
+def test_the_weight_of_prompts_is_measured_unless_it_is_given(tmp_path: Path) -> None:
+    weights = [
+        read_environment({**GOOD, "HEADGATE_PROMPT_WEIGHT": given}, working_directory=tmp_path)[1].prompt_weight
+        for given in ("", "0", "0.4")
+    ]
+
+    assert weights == [None, 0.0, 0.4]
+
+
 def test_the_control_planes_address_may_have_a_path(tmp_path: Path) -> None:
     identity, _ = read_environment(GOOD, working_directory=tmp_path)
 
@@ -64,6 +81,9 @@ def test_every_missing_variable_is_named_at_once(tmp_path: Path) -> None:
         ("HEADGATE_PERF_SECONDS_MAX", "0"),
         ("HEADGATE_SLOTS", "-1"),
         ("HEADGATE_SERVER", "perhaps"),
+        ("HEADGATE_PROMPT_WEIGHT", "heavy"),
+        ("HEADGATE_MAX_SESSIONS", "-1"),
+        ("USE_SSL", "yes"),
         ("MODEL_LAUNCH_COMMAND", "serve 'unfinished"),
         ("MODEL_SERVER_URL", "5001"),
         ("MODEL_ID", ""),
