@@ -30,6 +30,8 @@ from functions.core.snapshot import OFFERS_MAX, Snapshot
 from protocol.report import Phase
 
 RENTS_PER_TICK_MAX: Final = 8
+# A machine that was measured a little slower than was expected is not followed by another one for the difference.
+RESERVE_SLACK: Final = 0.1
 AVOIDED_AT_LEAST_S: Final = 300.0
 _S = WorkerState
 
@@ -104,7 +106,7 @@ def shortage(fleet: Fleet, need: Need) -> Shortage:
     return Shortage(
         running_load=need.running_load - running_load,
         running_workers=need.running_workers - len(certain),
-        held_load=need.held_load - running_load - fleet.load(cold),
+        held_load=max(need.running_load, need.held_load * (1 - RESERVE_SLACK)) - running_load - fleet.load(cold),
         held_workers=need.held_workers - len(running) - len(cold),
     )
 

@@ -223,8 +223,8 @@ def _silent_without_cause(worker: Worker, sight: View) -> WorkerAction | None:
 
 def _draining(worker: Worker, sight: View) -> WorkerAction | None:
     instance = sight.seen(worker)
-    heard = sight.heard(worker)
-    ended = instance is not None and not instance.running and not heard
+    heard = sight.heard(worker) and not _is_down(worker, sight)
+    ended = instance is not None and not instance.running and not instance.failed and not heard
     if ended:
         return _after_drain(worker, worker.rental.reason)
     if heard and worker.condition.phase is Phase.ERROR:

@@ -103,8 +103,10 @@ def _spare_booting(fleet: Fleet, need: Need) -> tuple[Action, ...]:
     actions: list[Action] = []
     for worker in _worst_first(fleet, fleet.available(_S.BOOTING)):
         perf = fleet.perf(worker)
-        # One of which nothing can be expected boots in order to be measured; one that is not configured leaves anyway.
-        if perf > 0 and fleet.is_configured(worker) and running.spares(perf) and held.spares(perf):
+        # One of which nothing can be expected boots in order to be measured; one that is not configured leaves anyway; one that
+        # was begun within the window was needed within the window.
+        begun_lately = not need.idle and fleet.now_s - worker.rental.boot_started_at_s < need.scale_down_window_s
+        if perf > 0 and not begun_lately and fleet.is_configured(worker) and running.spares(perf) and held.spares(perf):
             actions.append(_dismiss(worker, "no longer needed, and not ready yet"))
             running, held = running.less(perf), held.less(perf)
     return tuple(actions)

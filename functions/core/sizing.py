@@ -43,6 +43,7 @@ class Need:
     held_workers: int
     idle: bool  # the inactivity timeout has passed: no need to wait for a surplus to last
     known: bool  # False: the arriving load is unknown, so that nothing may be released
+    scale_down_window_s: float  # what was begun within it was needed within it
     settled: bool  # False: it has not been watched for a whole window, so that a surplus may be none
 
 
@@ -66,6 +67,7 @@ def size(group: EndpointGroup, demand: Demand, *, now_s: float) -> Need:
         idle=idle,
         known=demand.load_per_s is not None,
         settled=demand.settled,
+        scale_down_window_s=group.scale_down_window,
     )
 
 

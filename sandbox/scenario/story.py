@@ -42,6 +42,7 @@ READY_DEADLINE_S: Final = 60.0
 REPLACED_DEADLINE_S: Final = 40.0
 MOVED_DEADLINE_S: Final = 45.0  # begun anew, it may have to wait its turn
 DRAINED_DEADLINE_S: Final = 60.0
+EXPIRED_DEADLINE_S: Final = 60.0
 
 _T = TypeVar("_T")
 
@@ -55,7 +56,7 @@ class Story:
     facts: Facts
     watch: Watch
     load: LoadGenerator
-    _held_ticket: Mapping[str, Any] = field(default_factory=dict)
+    _held_tickets: list[Mapping[str, Any]] = field(default_factory=list)  # unused
 
     def tell(self) -> None:
         """Run every step in order. Raises StepFailed at the first that does not hold."""
@@ -133,10 +134,9 @@ class Story:
     def _count_operations(self) -> None:
         with self.step("operations", f"{PROBES} routed requests, counted at the table") as words:
             before = self.system.route_operations()
-            tickets = [self.system.ticket(cost=1) for _ in range(PROBES)]
+            for _ in range(PROBES):
+                self.system.ticket(cost=1)
             spent = self.system.route_operations() - before
-            # Kept unused: by the time the forgeries are tried it will have expired.
-            self._held_ticket = tickets[-1]
             self.facts.record(dynamodb_operations_per_route={api: round(count / PROBES, 3) for api, count in sorted(spent.items())})
             writes = sum(count for api, count in spent.items() if api not in READS)
             reads = sum(count for api, count in spent.items() if api in READS)
@@ -152,6 +152,7 @@ class Story:
             for rate, duration_s in RAMP:
                 self.load.set_rate(rate, tokens=TOKENS)
                 self.display.progress(f"{rate:g} requests/s")
+                self._hold_tickets()
                 self._pass(duration_s)
             self.until(lambda: self.watch.peak_ready[LLM] >= FLEET_MIN, f"{FLEET_MIN} ready workers", deadline_s=READY_DEADLINE_S)
             words.append(f"The fleet grew to {self.watch.peak_ready[LLM]} ready workers")
@@ -186,8 +187,7 @@ class Story:
 
     def _busiest(self) -> WorkerRow | None:
         rows = self.watch.ready(LLM)
-        # The worker of the held ticket has to live on: it is the one that must refuse it once it has expired.
-        busy = [row for row in rows if row.backlog_s > 0 and row.worker_id != self._held_ticket["worker_id"]]
+        busy = [row for row in rows if row.backlog_s > 0]
         return max(busy, key=lambda row: row.backlog_s) if len(rows) > 1 and busy else None
 
     def _is_gone(self, victim: WorkerRow) -> bool:
@@ -196,19 +196,29 @@ class Story:
 
     def _abuse(self) -> None:
         with self.step("abuse", "Forged, altered, stolen, replayed and expired tickets") as words:
-            self._let_the_load_ebb()
+            held = self.until(self._expired_ticket, "an expired ticket of a worker that serves", deadline_s=EXPIRED_DEADLINE_S)
             used = self.system.ticket(cost=TOKENS)
             answer = self.system.present(used["url"], used, tokens=TOKENS)
             require(answer.status_code == 200, f"an honest ticket got {answer.status_code}: {answer.text[:200]}")
-            while (left_s := attacks.seconds_until_expired(self._held_ticket)) > 0:
-                self.display.progress(f"the held ticket expires in {left_s:.0f} s")
-                self._pass(min(1.0, left_s))
-            self._present_all(used, words)
+            self._present_all(used, held, words)
+            self._let_the_load_ebb()
 
-    def _present_all(self, used: Mapping[str, Any], words: list[str]) -> None:
+    def _hold_tickets(self) -> None:
+        """Take a ticket that nobody will use, of a worker that has none yet: once it has expired, that worker must refuse it."""
+        if set(self.watch.ready_urls(LLM)) - {str(held["url"]) for held in self._held_tickets}:
+            self._held_tickets.append(self.system.ticket(cost=attacks.ATTACK_COST))
+
+    def _expired_ticket(self) -> Mapping[str, Any] | None:
+        """Return an expired ticket whose worker still serves."""
+        self._hold_tickets()
+        serving = self.watch.ready_urls(LLM)
+        old = (held for held in self._held_tickets if not attacks.seconds_until_expired(held))
+        return next((held for held in old if held["url"] in serving), None)
+
+    def _present_all(self, used: Mapping[str, Any], held: Mapping[str, Any], words: list[str]) -> None:
         fresh = self.system.ticket(cost=attacks.ATTACK_COST)
         other = next((url for url in self.watch.ready_urls(LLM) if url != fresh["url"]), None)
-        tried = attacks.attacks(fresh, used=used, held=self._held_ticket, other_url=other)
+        tried = attacks.attacks(fresh, used=used, held=held, other_url=other)
         verdicts = [attacks.judge(one, self.system.present(one.url, one.auth, tokens=TOKENS)) for one in tried]
         self.facts.record(forgeries=[{"ticket": one.name, "status": one.status, "reason": one.reason} for one in verdicts])
         for verdict in verdicts:

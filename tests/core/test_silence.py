@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from functions.core.lifecycle import WorkerState
 from functions.core.model import Worker
 from functions.core.plan import Destroy
 from functions.core.scaling import decide
@@ -43,3 +44,13 @@ def test_a_worker_that_misses_its_reports_and_is_listed_as_down_is_replaced(
     destroyed = {action.worker_id for action in plan.actions if isinstance(action, Destroy)}
     assert (silent.worker_id in destroyed) is condemned
     assert other.worker_id not in destroyed
+
+
+def test_a_draining_worker_whose_host_went_away_is_not_waited_for() -> None:
+    busy = a_condition(reported_at_s=NOW_S - 10, in_flight=3)
+    gone = replace(a_worker(1, WorkerState.DRAINING, drain_to=WorkerState.STOPPING), condition=busy)
+    listing = (an_instance(1, status="offline", running=False, failed=True), an_instance(2))
+
+    plan = decide(a_snapshot(gone, a_worker(2), listing=listing), now_s=NOW_S)
+
+    assert [type(action) for action in plan.actions] == [Destroy]
