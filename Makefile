@@ -121,6 +121,9 @@ lock: $(VENV)/.ready ## Resolve the dependency groups anew into requirements/*.t
 	  $(BIN)/uv pip compile $(LOCK_FLAGS) --group $$group -c requirements/dev.txt -o requirements/$$group.txt || exit 1; done
 	@for group in emulator vastlegacy; do $(BIN)/uv pip compile $(LOCK_FLAGS) $(ARGS) --group $$group -o requirements/$$group.txt || exit 1; done
 
+# Apart, because PyTorch without CUDA comes from an index of its own (TORCH_FLAGS).
+.PHONY: lock-servers
+lock-servers: $(VENV)/.ready ## Resolve what the real inference servers of `make test-servers` need
 	@$(BIN)/uv pip compile $(SERVER_LOCK_FLAGS) $(TORCH_FLAGS) --group servers -o requirements/servers.txt
 	@$(BIN)/uv pip compile $(LOCK_FLAGS) --no-deps --group llamacpp -o requirements/llamacpp.txt
 
