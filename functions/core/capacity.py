@@ -16,6 +16,7 @@ from functions.core.model import Offer, Rental, Worker
 from functions.core.routing import is_routable, is_silent
 from functions.core.scaler_state import LearnedPerf, ScalerState
 
+PEERS_MIN: Final = 2
 _SAMPLES_MAX: Final = 20  # beyond it an old mean would outweigh a new driver or engine version
 _KEY_SEPARATOR: Final = "|"
 
@@ -51,6 +52,12 @@ class Outlook:
 def perf_key(autogroup: str, gpu_name: str, num_gpus: int) -> str:
     """Return the key under which a measurement is remembered."""
     return _KEY_SEPARATOR.join((autogroup, gpu_name, str(num_gpus)))
+
+
+def peers_perf(learned: Mapping[str, LearnedPerf], autogroup: str, offer: Offer) -> float | None:
+    """Return what machines like this one have measured, None before PEERS_MIN of them have: one alone is no yardstick."""
+    known = learned.get(perf_key(autogroup, offer.gpu_name, offer.num_gpus))
+    return known.perf if known is not None and known.samples >= PEERS_MIN else None
 
 
 def outlook(state: ScalerState) -> Outlook:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+from functions.core.capacity import peers_perf
 from functions.core.labels import instance_label
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Autogroup, EndpointGroup, Rental, Worker
@@ -38,6 +39,7 @@ from functions.core.plan import (
     move,
     rental_of,
 )
+from functions.core.scaler_state import LearnedPerf
 from functions.ports import (
     InstanceGone,
     Marketplace,
@@ -85,6 +87,7 @@ class Desk:
     group: EndpointGroup
     autogroups: Mapping[str, Autogroup]
     workers: Mapping[str, Worker]
+    learned: Mapping[str, LearnedPerf]
 
     @property
     def marketplace(self) -> Marketplace:
@@ -168,7 +171,13 @@ def _rent_request(action: Rent, desk: Desk) -> RentRequest:
         offer=action.offer,
         label=instance_label(desk.turn.settings.stack, endpoint, action.worker_id),
         autogroup=autogroup,
-        env=worker_env(desk.turn.settings, desk.group, autogroup, identity),
+        env=worker_env(
+            desk.turn.settings,
+            desk.group,
+            autogroup,
+            identity,
+            peers_perf=peers_perf(desk.learned, action.autogroup, action.offer),
+        ),
         image_login=desk.turn.settings.image_login.get(f"{endpoint}/{autogroup.name}"),
     )
 

@@ -97,7 +97,11 @@ def act(snapshot: Snapshot, plan: Plan, turn: Turn) -> tuple[Outcome, ...]:
     store = turn.ports.store
     autogroups = {autogroup.name: autogroup for autogroup in snapshot.autogroups}
     desk = Desk(
-        turn=turn, group=snapshot.group, autogroups=autogroups, workers={worker.worker_id: worker for worker in snapshot.workers}
+        turn=turn,
+        group=snapshot.group,
+        autogroups=autogroups,
+        workers={worker.worker_id: worker for worker in snapshot.workers},
+        learned=plan.state.learned,
     )
     # Forgotten before remembered: should a crash fall between, the load that is missing is taken back from the samples.
     outcomes = [carry_out(action, desk) for action in plan.actions if isinstance(action, Forget)]

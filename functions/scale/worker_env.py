@@ -13,10 +13,18 @@ WORKER_PORT: Final = 3000
 ADDR_USER: Final = "worker"  # nobody reads it
 
 
-def worker_env(settings: ScaleSettings, group: EndpointGroup, autogroup: Autogroup, identity: WorkerIdentity) -> Mapping[str, str]:
+def worker_env(
+    settings: ScaleSettings,
+    group: EndpointGroup,
+    autogroup: Autogroup,
+    identity: WorkerIdentity,
+    *,
+    peers_perf: float | None = None,
+) -> Mapping[str, str]:
     """Return the variables of one worker; holds its token and the autogroup's secrets, so it is never logged.
 
-    Ours win over the autogroup's: a stack file cannot make a worker speak for another one.
+    Ours win over the autogroup's: a stack file cannot make a worker speak for another one. `peers_perf`, in load units per second,
+    is what its like have measured: a worker that stays far below says that it is slow.
     """
     token = mint_worker_token(settings.worker_token_secret, stack=settings.stack, identity=identity)
     return {
@@ -30,6 +38,7 @@ def worker_env(settings: ScaleSettings, group: EndpointGroup, autogroup: Autogro
         "HEADGATE_MAX_QUEUE_TIME": str(group.max_queue_time),
         "WORKER_PORT": str(WORKER_PORT),
         f"-p {WORKER_PORT}:{WORKER_PORT}": "1",
+        **({} if peers_perf is None else {"HEADGATE_PEERS_PERF": f"{peers_perf:.3f}"}),
     }
 
 

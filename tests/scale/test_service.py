@@ -6,11 +6,13 @@ import json
 from dataclasses import replace
 from urllib.parse import urlsplit
 
+from functions.core.capacity import peers_perf
 from functions.core.jsonable import encode
 from functions.core.labels import instance_label, worker_of_label
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Autogroup, Instance, Offer
 from functions.core.plan import action_json
+from functions.core.scaler_state import LearnedPerf
 from functions.core.scaling import decide
 from functions.core.snapshot import from_json
 from functions.scale.apply import Result
@@ -20,7 +22,7 @@ from protocol.report import Phase
 from protocol.worker_token import WorkerIdentity, verify_worker_token
 from sandbox.marketplace.faults import AnswerFault, Fate, Operation
 from sandbox.marketplace.order import Order, read_order
-from tests.core.builders import a_group
+from tests.core.builders import a_group, an_offer
 from tests.fakes.marketplace import WorldSession, make_api, marketplace_over
 from tests.scale.stage import ENDPOINT, SECRET, STACK, START_S, Stage
 
@@ -87,6 +89,21 @@ def test_a_worker_that_knows_of_no_token_finds_it_in_its_address(stage: Stage) -
 
     address = urlsplit(env["REPORT_ADDR"])
     assert (address.scheme, address.hostname, address.password) == ("https", "report.test", env["MASTER_TOKEN"])
+
+
+def test_a_worker_is_told_what_its_like_have_measured_once_there_are_two() -> None:
+    def told(samples: int) -> float | None:
+        return peers_perf({"a|RTX 4090|1": LearnedPerf(perf=120.0, samples=samples)}, "a", an_offer())
+
+    assert (told(1), told(2), peers_perf({}, "a", an_offer())) == (None, 120.0, None)
+
+
+def test_what_its_like_have_measured_travels_in_the_worker_s_environment(stage: Stage) -> None:
+    identity = WorkerIdentity(endpoint=ENDPOINT, worker_id="w0-a")
+    autogroup = Autogroup(name="a", search_params="num_gpus=1", image="i")
+
+    assert worker_env(stage.settings, a_group(), autogroup, identity, peers_perf=120.5)["HEADGATE_PEERS_PERF"] == "120.500"
+    assert "HEADGATE_PEERS_PERF" not in worker_env(stage.settings, a_group(), autogroup, identity)
 
 
 def test_no_secret_is_in_a_record_a_log_line_or_a_repr(stage: Stage) -> None:
