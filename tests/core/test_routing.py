@@ -180,6 +180,22 @@ def test_the_ceiling_is_seconds_of_measured_performance() -> None:
     assert made.ceiling == 84.0
 
 
+def test_what_the_slots_serve_side_by_side_is_no_queue() -> None:
+    condition = a_condition(perf=1_000.0, slots=64)
+    worker = replace(a_worker(1), condition=condition, assignments=Assignments(assigned_load=80_000.0, reqnum=10))
+    (made,) = candidates([worker], group=a_group(max_queue_time=30.0), now_s=NOW_S)
+
+    assert made.ceiling == 63 * 8_000 / 2 + 30 * 1_000
+
+
+def test_a_server_of_one_slot_has_its_queue_alone() -> None:
+    condition = a_condition(perf=10.0, slots=1)
+    worker = replace(a_worker(1), condition=condition, assignments=Assignments(assigned_load=800.0, reqnum=10))
+    (made,) = candidates([worker], group=a_group(max_queue_time=30.0), now_s=NOW_S)
+
+    assert made.ceiling == 300
+
+
 def test_the_write_may_pass_as_long_as_the_ceiling_holds() -> None:
     made = replace(candidate(100.0), worker=given_load(900.0), ceiling=300.0)
 

@@ -148,3 +148,13 @@ async def test_whatever_happens_no_slot_is_lost(seed: int) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
     assert (queue.running, queue.waiting, queue.expected_wait_s()) == (0, 0, 0)
+
+
+async def test_with_many_full_slots_one_is_free_soon_however_long_each_request_takes() -> None:
+    queue = measured(8, perf=10)
+    holders = await started(queue, 8)
+    alone, behind_two = queue.expected_wait_s(), await started(queue, 2)
+
+    assert (alone, queue.expected_wait_s()) == (1.0, 3.0)  # eight of load 10 at 10 a second: one ends every second
+    for holder in (*holders, *behind_two):
+        await holder.leave()

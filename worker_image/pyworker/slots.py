@@ -48,10 +48,15 @@ class SlotQueue:
         return len(self._waiting)
 
     def expected_wait_s(self) -> float:
-        """Return how long a newcomer would wait: 0 with a slot free, else the load ahead of it at the measured speed."""
-        if self._running < self._slots and not self._waiting:
+        """Return how long a newcomer would wait: 0 with a slot free, else until as many have ended as are before it, and one more.
+
+        Full slots end requests of the mean load at the measured speed, so that many slots free one soon, however long each takes.
+        """
+        waiting = len(self._waiting)
+        if (self._running < self._slots and not waiting) or not self._perf:
             return 0.0
-        return self._load / self._perf if self._perf else 0.0
+        mean_load = self._load / (self._running + waiting)
+        return (waiting + 1) * mean_load / self._perf
 
     @contextlib.asynccontextmanager
     async def slot(self, load: float) -> AsyncIterator[None]:
