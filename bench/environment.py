@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 
@@ -20,7 +19,6 @@ def route_environment(aws_url: str) -> Mapping[str, str]:
         "HEADGATE_STACK": "bench",
         "HEADGATE_TABLE": "headgate-bench",
         "HEADGATE_SIGNING_SECRET_ARN": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:bench",
-        "HEADGATE_PUBLIC_KEYS": json.dumps([{"key_id": "k1", "algorithm": "Ed25519", "public_key": "A" * 43 + "="}]),
         "HEADGATE_SCALE_FUNCTION": "headgate-bench-scale",
         "POWERTOOLS_SERVICE_NAME": "headgate-route",
         "POWERTOOLS_METRICS_NAMESPACE": "Headgate/bench",

@@ -14,7 +14,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +32,7 @@ CONNECTIONS: Final = 8
 SECONDS_PER_CALL: Final = 2.0
 WEEK_S: Final = 7 * 86_400.0
 SPEED: Final = 1_000.0
+READY_WITHIN_S: Final = 30.0
 KEY: Final = "key-of-the-benchmark"
 CREATE: Final = {"image": "vendor/image:1", "disk": 16, "label": "bench", "env": {"-p 3000:3000": "1"}}
 CHEAP: Final = {"num_gpus": {"eq": "1"}, "disk_space": {"gte": "20"}, "order": [["dph_total", "asc"]]}
@@ -101,6 +102,13 @@ class Client:
         offers = (await self.object("POST", "/api/v0/bundles/", {**CHEAP, "limit": 1}))["offers"]
         return int((await self.object("PUT", f"/api/v0/asks/{offers[0]['id']}/", CREATE))["new_contract"])
 
+    async def running(self, contract_ids: Iterable[int]) -> None:
+        """Wait until these instances run. Raises TimeoutError."""
+        async with asyncio.timeout(READY_WITHIN_S):
+            for contract_id in contract_ids:
+                while (await self.object("GET", f"/api/v0/instances/{contract_id}/"))["instances"]["actual_status"] != "running":
+                    pass  # each look is a round trip
+
     async def destroy(self, contract_id: int) -> None:
         """Destroy one instance."""
         await self.send("DELETE", f"/api/v0/instances/{contract_id}/", {})
@@ -125,7 +133,7 @@ async def measure(call: str, act: Callable[[], Awaitable[object]], *, seconds: f
 async def rates(client: Client, *, seconds: float) -> list[Rate]:
     """Measure every call."""
     fleet = [await client.rent() for _ in range(FLEET)]
-    await asyncio.sleep(1.0)
+    await client.running(fleet)
     measured = [await _rate(client, request, seconds) for request in requests_of(fleet)]
     return [*measured, *await _create_and_destroy(client, seconds=seconds)]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import sys
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -24,21 +25,29 @@ from bench.backtest.policies.headgate import Headgate, measured
 from bench.backtest.policies.peers import Concurrency, DocumentedVast, RequestRate, Static
 from bench.backtest.trace import LoadModel, Trace, read_trace, synthetic
 from bench.backtest.world import Policy, Rules, World
+from functions.core.jsonable import decode
 from functions.core.model import EndpointGroup
 from functions.core.pricing import micro_usd
+from infra.endpoint_settings import EndpointSettings
+from infra.group import group_spec
 
 PEAK_S: Final = 600.0
 STREAMS: Final = 16  # how many streams saturate a machine
 STATIC_TRIES: Final = 8
+# What is rented is the machine above; the stack file's own autogroups may hold secrets that only Pulumi can read.
+_ONE_AUTOGROUP: Final = {"any": {"search_params": "num_gpus=1", "image": "engine"}}
 
 
 def main() -> None:
     """Run the policies that were asked for and print the table."""
     arguments = _arguments()
-    trace = read_trace(arguments.trace, LoadModel()) if arguments.trace else synthetic()
+    try:
+        trace = read_trace(arguments.trace, LoadModel()) if arguments.trace else synthetic()
+        group = _group(arguments.stack, arguments.group)
+    except (OSError, ValueError) as exc:  # also what pydantic and the YAML reader raise of a stack file
+        sys.exit(f"bench.backtest: {exc}")
     machine = _machine(trace, arguments)
     rules = Rules(machine=machine, begin_ready=_begin_ready(trace, machine), seed=arguments.seed)
-    group = _group(arguments.stack, arguments.group)
     rows: list[Figures] = []
     for name, make in _policies(group, machine).items():
         if arguments.policies and name not in arguments.policies:
@@ -59,7 +68,9 @@ def _policies(group: EndpointGroup, machine: Machine) -> Mapping[str, Callable[[
         "skyserve": RequestRate,
         "dstack": lambda: RequestRate(name="dstack", down_after_s=600.0),
         "kpa": Concurrency,
-        "ray serve": lambda: Concurrency(name="ray serve", util=1.0, stable_s=30.0, down_after_s=600.0, workers_min=1),
+        "ray serve": lambda: Concurrency(
+            name="ray serve", util=1.0, stable_s=30.0, panic_s=None, down_after_s=600.0, workers_min=1
+        ),
         "vast rule": DocumentedVast,
         "kpa + pool": lambda: Concurrency(name="kpa + pool", pool=16),
     }
@@ -105,10 +116,10 @@ def _group(stack: Path | None, name: str | None) -> EndpointGroup:
         return EndpointGroup(endpoint="backtest", max_workers=200, max_hourly_cost_micro_usd=10**9)
     endpoints: Mapping[str, Mapping[str, Any]] = yaml.safe_load(stack.read_text())["config"]["headgate:endpoints"]
     chosen = name or next(iter(endpoints))
-    settings = dict(endpoints[chosen])
-    usd = Decimal(str(settings.pop("max_hourly_cost_usd")))
-    known = {field: value for field, value in settings.items() if field in EndpointGroup.__dataclass_fields__}
-    return EndpointGroup(endpoint=chosen, max_hourly_cost_micro_usd=micro_usd(usd), **known)
+    if chosen not in endpoints:
+        raise ValueError(f"{stack} has no endpoint group {chosen!r}; name one of {', '.join(endpoints)}")
+    spec = group_spec(chosen, EndpointSettings.model_validate_json(json.dumps({**endpoints[chosen], "autogroups": _ONE_AUTOGROUP})))
+    return decode(EndpointGroup, spec)
 
 
 def _table(trace: Trace, machine: Machine, rows: list[Figures]) -> Table:

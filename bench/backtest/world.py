@@ -94,11 +94,10 @@ class World:
         self.units: list[Unit] = []
         self.waiting: deque[int] = deque()
         self.waiting_load = 0.0
-        self.arrived = 0
         self.arrived_load = 0.0
         self.bill = Bill()
         self.served = Served(began_s=[math.nan] * len(trace.arrivals))
-        self.history: list[tuple[float, int, int, float]] = []  # when, running, ready, load arrived in all
+        self.history: list[tuple[float, int]] = []  # when, and how many machines ran
         self._trace = trace
         self._policy = policy
         self._rng = random.Random(rules.seed)
@@ -213,8 +212,7 @@ class World:
         self._looking_at_s = math.inf
         self._give_up()
         next_s = self._policy.look(self)
-        running = sum(unit.runs for unit in self.units)
-        self.history.append((self.now_s, running, self.count(State.READY), self.arrived_load))
+        self.history.append((self.now_s, sum(unit.runs for unit in self.units)))
         self._look_in(next_s)
 
     def _look_in(self, delay_s: float) -> None:
@@ -225,7 +223,6 @@ class World:
 
     def _arrive(self, request: int) -> None:
         load = self._trace.arrivals[request].load
-        self.arrived += 1
         self.arrived_load += load
         if self.waiting or not self._place(request):
             self.waiting.append(request)

@@ -102,16 +102,20 @@ class Concurrency:
     name: str = "kpa"
     util: float = 0.7
     stable_s: float = 60.0
-    panic_s: float = 6.0
+    panic_s: float | None = 6.0  # None: it never panics
     down_after_s: float = 30.0
     workers_min: int = 0
     pool: int = 0
-    _stable: Window = field(default_factory=lambda: Window(window_s=60.0))
-    _panic: Window = field(default_factory=lambda: Window(window_s=6.0))
+    _stable: Window = field(init=False)
+    _panic: Window | None = field(init=False)
     _hands: Steering = field(default_factory=Steering)
     _workers: int = 0
     _panicking_until_s: float = -1.0
     _below_since_s: float | None = None
+
+    def __post_init__(self) -> None:
+        self._stable = Window(window_s=self.stable_s)
+        self._panic = None if self.panic_s is None else Window(window_s=self.panic_s)
 
     def look(self, world: World) -> float:
         """Count and change."""
@@ -119,19 +123,23 @@ class Concurrency:
         if now_s == 0:
             self._workers = world.count(State.READY)
         asked = float(world.in_flight() + len(world.waiting))
-        self._stable.add(asked, now_s=now_s)
-        self._panic.add(asked, now_s=now_s)
         streams = world.rules.machine.perf / world.rules.machine.stream_perf * self.util
-        wanted, urgent = (math.ceil(window.mean() / streams) for window in (self._stable, self._panic))
-        if urgent >= 2 * max(1, self._workers):
-            self._panicking_until_s = now_s + self.stable_s
-        wanted = max(wanted, urgent, self._workers) if now_s < self._panicking_until_s else wanted
+        wanted = self._replicas(self._stable, asked, streams, now_s=now_s)
+        if self._panic is not None:
+            urgent = self._replicas(self._panic, asked, streams, now_s=now_s)
+            if urgent >= 2 * max(1, self._workers):
+                self._panicking_until_s = now_s + self.stable_s
+            wanted = max(wanted, urgent, self._workers) if now_s < self._panicking_until_s else wanted
         wanted = min(WORKERS_MAX, max(self.workers_min, wanted))
         self._below_since_s = _since(self._below_since_s, wanted < self._workers, now_s)
         if wanted > self._workers or _lasted(self._below_since_s, self.down_after_s, now_s):
             self._workers = wanted
         self._hands.steer(world, running=self._workers, pool=max(0, self.pool - self._workers))
         return TICK_S
+
+    def _replicas(self, window: Window, asked: float, streams: float, *, now_s: float) -> int:
+        window.add(asked, now_s=now_s)
+        return math.ceil(window.mean() / streams)
 
 
 @dataclass(slots=True)

@@ -11,9 +11,7 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlsplit
 
 from functions.adapters.clock import SystemClock
 from functions.adapters.function_url import HttpRequest
@@ -31,17 +29,16 @@ from functions.route.answer import answer as route_answer
 from functions.route.caches import RouteCaches
 from functions.route.service import RoutePorts
 from protocol.worker_token import WorkerIdentity, mint_worker_token
+from tests.contract.function_url import function_url
 from tests.core.builders import a_group, a_worker, an_autogroup, worker_id
 from tests.fakes.keys import MemoryBoard, MemoryVault
 from tests.fakes.store import MemoryStore
 from tests.fakes.waker import RecordingWaker
-from tests.functions.events import an_event
 from tests.functions.router import KEYS
 
 ENDPOINT: Final = "chat"
 _SECRET: Final = b"s" * 32
 _STACK: Final = "contract"
-_END_WITHIN_S: Final = 10.0
 
 
 class Headgate:
@@ -90,41 +87,5 @@ class Headgate:
     @contextmanager
     def serving(self) -> Iterator[None]:
         """Listen on a free port for the block."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        self.url = f"http://127.0.0.1:{server.server_port}"
-        try:
+        with function_url(self.answer) as self.url:
             yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join(_END_WITHIN_S)
-
-
-def _handler(headgate: Headgate) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        """Turns a request into the event that a Function URL makes of it."""
-
-        protocol_version = "HTTP/1.1"
-
-        def handle_any(self) -> None:
-            """Answer one request of any method."""
-            url = urlsplit(self.path)
-            text = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode() or None
-            event = an_event(url.path, text, method=self.command, query=dict(parse_qsl(url.query)))
-            event["headers"] |= {name.lower(): value for name, value in self.headers.items()}
-            result = headgate.answer(event)
-            body = result["body"].encode()
-            self.send_response(result["statusCode"])
-            for name, value in {**result["headers"], "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815 - the names that the standard library looks for
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    return Handler
