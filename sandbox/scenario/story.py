@@ -43,6 +43,7 @@ REPLACED_DEADLINE_S: Final = 40.0
 MOVED_DEADLINE_S: Final = 45.0  # begun anew, it may have to wait its turn
 DRAINED_DEADLINE_S: Final = 60.0
 EXPIRED_DEADLINE_S: Final = 60.0
+HELD_TICKETS_MAX: Final = 12
 
 _T = TypeVar("_T")
 
@@ -57,6 +58,7 @@ class Story:
     watch: Watch
     load: LoadGenerator
     _held_tickets: list[Mapping[str, Any]] = field(default_factory=list)  # unused
+    _holding: bool = False
 
     def tell(self) -> None:
         """Run every step in order. Raises StepFailed at the first that does not hold."""
@@ -98,6 +100,8 @@ class Story:
         end_s = time.monotonic() + duration_s
         while (left_s := end_s - time.monotonic()) > 0:
             self.system.ensure_alive()
+            if self._holding:
+                self._hold_tickets()
             threading.Event().wait(min(left_s, LOOK_S))
 
     def _at_zero(self) -> None:
@@ -147,12 +151,12 @@ class Story:
         with self.step("ramp", "Load ramps up, the fleet follows") as words:
             self.load.start()
             self.load.set_rate(FIRST_RATE_PER_S, tokens=TOKENS)
+            self._holding = True
             self.display.progress("until every autogroup has been measured")
             self.until(lambda: self.watch.all_measured(LLM, AUTOGROUPS), "both autogroups measured", deadline_s=READY_DEADLINE_S)
             for rate, duration_s in RAMP:
                 self.load.set_rate(rate, tokens=TOKENS)
                 self.display.progress(f"{rate:g} requests/s")
-                self._hold_tickets()
                 self._pass(duration_s)
             self.until(lambda: self.watch.peak_ready[LLM] >= FLEET_MIN, f"{FLEET_MIN} ready workers", deadline_s=READY_DEADLINE_S)
             words.append(f"The fleet grew to {self.watch.peak_ready[LLM]} ready workers")
@@ -200,17 +204,18 @@ class Story:
             used = self.system.ticket(cost=TOKENS)
             answer = self.system.present(used["url"], used, tokens=TOKENS)
             require(answer.status_code == 200, f"an honest ticket got {answer.status_code}: {answer.text[:200]}")
+            self._holding = False
             self._present_all(used, held, words)
             self._let_the_load_ebb()
 
     def _hold_tickets(self) -> None:
         """Take a ticket that nobody will use, of a worker that has none yet: once it has expired, that worker must refuse it."""
-        if set(self.watch.ready_urls(LLM)) - {str(held["url"]) for held in self._held_tickets}:
+        missing = set(self.watch.ready_urls(LLM)) - {str(held["url"]) for held in self._held_tickets}
+        if missing and len(self._held_tickets) < HELD_TICKETS_MAX:
             self._held_tickets.append(self.system.ticket(cost=attacks.ATTACK_COST))
 
     def _expired_ticket(self) -> Mapping[str, Any] | None:
         """Return an expired ticket whose worker still serves."""
-        self._hold_tickets()
         serving = self.watch.ready_urls(LLM)
         old = (held for held in self._held_tickets if not attacks.seconds_until_expired(held))
         return next((held for held in old if held["url"] in serving), None)
