@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Any]:
     """A connection to the running pack, as the engine has it."""
-    pack = subprocess.Popen([sys.executable, "policies"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    # Unbuffered, as Pulumi runs it: the engine waits for the port on the first line.
+    pack = subprocess.Popen([sys.executable, "-u", "policies"], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert pack.stdout is not None
         with grpc.insecure_channel(f"127.0.0.1:{int(pack.stdout.readline())}") as channel:
