@@ -8,6 +8,7 @@ Errors, named for what the caller does next:
     ├── BudgetSpent              the client has sent what its limit allows: let it wait, or answer 429
     ├── AssignmentRefused        the worker is full, not ready or gone: try the next one
     ├── WorkerGone               the report speaks for a worker that no longer exists: answer 410, change nothing
+    ├── NumberTaken              take another request number
     ├── StaleReport              an older report than the stored one: answer 200, change nothing
     ├── VaultChanged             someone else has changed the signing keys: read them again, decide again
     ├── LeaseLost                another scaler has taken over: stop at once, write nothing more
@@ -72,6 +73,10 @@ class AssignmentRefused(PortError):
 
 class WorkerGone(PortError):
     """No such worker, or it is destroyed; nothing was written."""
+
+
+class NumberTaken(PortError):
+    """Another request has a record under this number; nothing was written."""
 
 
 class StaleReport(PortError):
@@ -210,8 +215,17 @@ class RouteStore(PublicKeySource, Protocol):
     def request(self, endpoint: str, request_idx: int) -> WaitingRequest | None:
         """Return the record of a request, None if it has none. Sees every write before it. One read, two if it is assigned."""
 
+    def add_request(self, endpoint: str, request: WaitingRequest, *, expires_at_s: float) -> None:
+        """Write the first record of a request that waits, in ONE conditional write; it may be forgotten after `expires_at_s`.
+
+        Raises NumberTaken when there is a record of that number that waits: two routers may draw one at the same moment.
+        """
+
     def put_request(self, endpoint: str, request: WaitingRequest, *, expires_at_s: float) -> None:
-        """Write the whole record; it may be forgotten after `expires_at_s`. One write, two if it is assigned."""
+        """Write the whole record of a request that has its number; it may be forgotten after `expires_at_s`.
+
+        One write, two if it is assigned.
+        """
 
     def forget_requests(self, endpoint: str, request_idxs: Sequence[int]) -> None:
         """Delete these records unless they are assigned, at most FORGOTTEN_AT_ONCE_MAX; unknown ones are no error. One call."""

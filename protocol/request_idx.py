@@ -1,8 +1,10 @@
 """The number by which a client and the router speak of one request: a non-zero integer below 2**53.
 
-Two forms, told apart by the top bit, so that a router can serve a repeated number without having stored it:
+Three forms, so that a router can serve a repeated number without having stored it:
 
-* *recorded* (top bit clear): the request had to wait and has an item; 39 bits of milliseconds since 2025 and 13 random bits.
+* *recorded* (top bit clear): the request had to wait and has an item; 39 bits of milliseconds since 2025 and 13 random bits. Two
+  requests of one millisecond may draw the same: whoever writes the item second takes another number.
+* *unrecorded* (below 2**13, where no time since 2025 lies): the request was told to come back, and nothing was stored.
 * *direct* (top bit set): assigned in the first reply, no item was written; 16 bits of hint naming the worker it was given to,
   36 random bits. When a client sends it again, that worker has failed it, and the hint says which to avoid.
 """
@@ -15,13 +17,19 @@ from typing import Final
 
 _DIRECT: Final = 1 << 52
 _HINT_BITS: Final = 16
+_RANDOM_BITS: Final = 13
 _EPOCH_MS: Final = 1_735_689_600_000  # 2025-01-01T00:00:00Z
 
 
 def new_recorded_idx(rng: random.Random, *, now_s: float) -> int:
     """Return a number for a request that waits; later requests get larger numbers (to the millisecond)."""
-    age_ms = max(1, int(now_s * 1000) - _EPOCH_MS) % (1 << 39)
-    return age_ms << 13 | rng.getrandbits(13)
+    age_ms = max(1, (int(now_s * 1000) - _EPOCH_MS) % (1 << 39))
+    return age_ms << _RANDOM_BITS | rng.getrandbits(_RANDOM_BITS)
+
+
+def new_unrecorded_idx(rng: random.Random) -> int:
+    """Return a number for a request of which nothing is stored; others may hold the same, since nothing hangs on it."""
+    return rng.randrange(1, 1 << _RANDOM_BITS)
 
 
 def new_direct_idx(rng: random.Random, *, worker_id: str) -> int:
@@ -31,12 +39,17 @@ def new_direct_idx(rng: random.Random, *, worker_id: str) -> int:
 
 def is_recorded(request_idx: int) -> bool:
     """Tell whether an item may exist for this number."""
-    return not request_idx & _DIRECT
+    return not request_idx & _DIRECT and not is_unrecorded(request_idx)
+
+
+def is_unrecorded(request_idx: int) -> bool:
+    """Tell whether nothing was stored when this number was given out."""
+    return request_idx < 1 << _RANDOM_BITS
 
 
 def hinted_worker(request_idx: int) -> int | None:
-    """Return the hint of the worker that a direct number was assigned to, None for a recorded one."""
-    return None if is_recorded(request_idx) else request_idx >> 36 & ((1 << _HINT_BITS) - 1)
+    """Return the hint of the worker that a direct number was assigned to, None for any other."""
+    return None if not request_idx & _DIRECT else request_idx >> 36 & ((1 << _HINT_BITS) - 1)
 
 
 def worker_hint(worker_id: str) -> int:

@@ -33,7 +33,7 @@ from functions.core.rate_limit import Budgets, Price
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
 from functions.key_ports import PublicKeys
-from functions.ports import FORGOTTEN_AT_ONCE_MAX, AssignmentRefused
+from functions.ports import FORGOTTEN_AT_ONCE_MAX, AssignmentRefused, NumberTaken
 from protocol.report import Phase
 
 _ASSIGN: Final = "ADD assigned_load :cost, reqnum :one SET ticket_expires_at_s = :expires_at_s"
@@ -143,6 +143,18 @@ class DynamoRouteStore:
         if item is None:
             item = self._table.get(routed_key(endpoint, request_idx), consistent=True)
         return None if item is None else read_waiting(item)
+
+    def add_request(self, endpoint: str, request: WaitingRequest, *, expires_at_s: float) -> None:
+        """Write the record if there is none.
+
+        A write that had to be repeated may meet itself: the request then takes another number, and the record without a client
+        counts as waiting until it is forgotten, as below.
+        """
+        item = {**waiting_key(endpoint, request.request_idx), **attributes_of(request), "ttl": number(int(expires_at_s))}
+        try:
+            self._table.put(item, ConditionExpression="attribute_not_exists(pk)")
+        except ConditionFailed as exc:
+            raise NumberTaken(str(request.request_idx)) from exc
 
     def put_request(self, endpoint: str, request: WaitingRequest, *, expires_at_s: float) -> None:
         """Write the record where it belongs; the table's TTL removes it.

@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -29,17 +30,19 @@ from functions.core.rate_limit import is_limited, told
 from functions.core.routing import Candidate, assigned_load_max, is_forgotten, patience_s, settlement
 from functions.core.scaler_state import ScalerState
 from functions.core.waiting_reason import STOPPED, Place, explain
-from functions.ports import AssignmentRefused, Clock, RouteStore, ScaleWaker, Signer, UnreadableItem
+from functions.ports import AssignmentRefused, Clock, NumberTaken, RouteStore, ScaleWaker, Signer, StoreUnavailable, UnreadableItem
 from functions.route.allowance import Allowance
 from functions.route.caches import Found, RouteCaches
 from functions.route.call import Assigned, RouteCall, Waiting, within_bounds
 from functions.route.snapshot import SHARDS_READ_MAX, Snapshot, home_shard, random_shards, read_snapshot
 from protocol.problem import Problem, RequestRefused
-from protocol.request_idx import hinted_worker, new_direct_idx, new_recorded_idx, worker_hint
+from protocol.request_idx import hinted_worker, is_unrecorded, new_direct_idx, new_recorded_idx, new_unrecorded_idx, worker_hint
 from protocol.ticket import Ticket
 
 ATTEMPTS_MAX: Final = 8
 ASSIGN_TRIES_MAX: Final = 5
+# 8,192 numbers a millisecond: with a hundred waiting requests in one, the first try meets another's with 1 %.
+NUMBERS_TRIED_MAX: Final = 8
 # A snapshot younger than this is not read again: at the ceiling, refusals are the rule and not a sign of age.
 FRESH_S: Final = 0.1
 RECORD_TTL_S: Final = 3_600
@@ -98,7 +101,7 @@ class _Turn:
 
     def identify(self, call: RouteCall) -> _Asking:
         """Tell what the number of the call means. Raises RequestRefused (502) when it has failed often enough."""
-        if not call.request_idx:
+        if not call.request_idx or is_unrecorded(call.request_idx):
             return _Asking(request=self._new(call))
         record = self.ports.store.request(self.group.endpoint, call.request_idx)
         if record is None:
@@ -180,9 +183,10 @@ class _Turn:
         """Record the request, or that it asked again, wake the scaler, and say why it waits."""
         snapshot, request = self._snapshot(), asking.request
         ahead = len(snapshot.ahead_of(request, now_s=self.now_s))
-        if not request.request_idx:
-            request = replace(request, request_idx=new_recorded_idx(self.ports.rng, now_s=self.now_s))
-        self._record(request)
+        if request.request_idx:
+            self._record(request)
+        else:
+            request = self._add(request)
         snapshot.waits(request)
         self._wake()
         reason = explain(
@@ -197,12 +201,12 @@ class _Turn:
 
     def stopped(self, call: RouteCall) -> Waiting:
         """Tell that the owner has stopped the endpoint. It is no demand: nothing is recorded and nobody is woken."""
-        idx = call.request_idx or new_recorded_idx(self.ports.rng, now_s=self.now_s)
+        idx = call.request_idx or new_unrecorded_idx(self.ports.rng)
         return Waiting(endpoint=self.group.endpoint, request_idx=idx, status=STOPPED, waiting_ahead=0)
 
     def held_back(self, call: RouteCall, key: ApiKey, wait_s: float) -> Waiting:
         """Tell a client that it is over its limit. It is no demand, and has no place in line: nothing is recorded, nobody woken."""
-        idx = call.request_idx or new_recorded_idx(self.ports.rng, now_s=self.now_s)
+        idx = call.request_idx or new_unrecorded_idx(self.ports.rng)
         reason = f"the limit of this API key is reached ({told(key)}); there is room again in {math.ceil(10 * wait_s) / 10:g} s"
         return Waiting(endpoint=self.group.endpoint, request_idx=idx, status=reason, waiting_ahead=0)
 
@@ -271,6 +275,15 @@ class _Turn:
 
     def _record(self, request: WaitingRequest) -> None:
         self.ports.store.put_request(self.group.endpoint, request, expires_at_s=self.now_s + RECORD_TTL_S)
+
+    def _add(self, request: WaitingRequest) -> WaitingRequest:
+        """Record a request that has no number yet under one that nobody has."""
+        for _ in range(NUMBERS_TRIED_MAX):
+            numbered = replace(request, request_idx=new_recorded_idx(self.ports.rng, now_s=self.now_s))
+            with suppress(NumberTaken):
+                self.ports.store.add_request(self.group.endpoint, numbered, expires_at_s=self.now_s + RECORD_TTL_S)
+                return numbered
+        raise StoreUnavailable(f"{NUMBERS_TRIED_MAX} request numbers in a row are taken")
 
     def _expires_at(self) -> int:
         return int(self.now_s) + self.group.ticket_ttl_s

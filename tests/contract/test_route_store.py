@@ -10,7 +10,7 @@ from functions.core.lifecycle import WorkerState
 from functions.core.model import Scope, Settlement, WaitingRequest, Worker
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
-from functions.ports import AssignmentRefused
+from functions.ports import AssignmentRefused, NumberTaken
 from protocol.report import Phase
 from tests.contract.stores import ENDPOINT, Stores, a_key, renamed
 from tests.core.builders import NOW_S, a_condition, a_group, a_request, a_state, a_worker, an_autogroup, worker_id
@@ -231,6 +231,24 @@ def test_a_record_is_read_back_whole(stores: Stores, worker_id: str | None) -> N
     stores.route.put_request(ENDPOINT, request, expires_at_s=NOW_S + 60)
 
     assert stores.route.request(ENDPOINT, request.request_idx) == request
+
+
+def test_a_number_that_another_request_waits_under_is_taken_and_its_record_stays(stores: Stores) -> None:
+    first = a_request(1, cost=3.0)
+    stores.route.add_request(ENDPOINT, first, expires_at_s=NOW_S + 60)
+
+    with pytest.raises(NumberTaken):
+        stores.route.add_request(ENDPOINT, a_request(1, cost=4.0), expires_at_s=NOW_S + 60)
+    assert stores.route.request(ENDPOINT, 1) == first
+
+
+def test_a_request_that_was_added_may_ask_again(stores: Stores) -> None:
+    request = a_request(1)
+    stores.route.add_request(ENDPOINT, request, expires_at_s=NOW_S + 60)
+    again = replace(request, polled_at_s=NOW_S + 5)
+    stores.route.put_request(ENDPOINT, again, expires_at_s=NOW_S + 60)
+
+    assert stores.route.waiting(ENDPOINT, limit=10) == [again]
 
 
 def test_those_who_wait_come_in_order_of_arrival(stores: Stores) -> None:

@@ -40,6 +40,7 @@ from functions.ports import (
     GroupRecords,
     Lease,
     LeaseLost,
+    NumberTaken,
     StaleReport,
     UnreadableItem,
     WorkerGone,
@@ -219,6 +220,16 @@ class MemoryStore:
     def request(self, endpoint: str, request_idx: int) -> WaitingRequest | None:
         """See RouteStore."""
         return self._of(endpoint).requests.get(request_idx)
+
+    @_atomic
+    def add_request(self, endpoint: str, request: WaitingRequest, *, expires_at_s: float) -> None:
+        """See RouteStore."""
+        del expires_at_s
+        requests = self._of(endpoint).requests
+        stored = requests.get(request.request_idx)
+        if stored is not None and stored.worker_id is None:
+            raise NumberTaken(str(request.request_idx))
+        requests[request.request_idx] = request
 
     @_atomic
     def put_request(self, endpoint: str, request: WaitingRequest, *, expires_at_s: float) -> None:

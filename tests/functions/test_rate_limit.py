@@ -13,6 +13,7 @@ from functions.core.model import ApiKey
 from functions.core.rate_limit import BURST_S, SHARE_LIFE_S, SHARE_S
 from functions.route.allowance import Allowance
 from functions.route.answer import answer
+from protocol.request_idx import is_recorded
 from tests.core.builders import NOW_S, worker_id
 from tests.fakes.clock import FakeClock
 from tests.fakes.store import MemoryStore
@@ -81,6 +82,13 @@ def test_who_is_over_its_limit_is_no_demand() -> None:
     outcomes(router, 20)
 
     assert (router.store.requests("chat"), router.waker.woken) == ([], [])
+
+
+def test_the_number_of_who_is_over_its_limit_is_nobodys_record() -> None:
+    router = router_of(requests_per_s=5.0)
+    outcomes(router, 11)
+
+    assert not is_recorded(post(router).body["request_idx"])
 
 
 def test_a_request_that_waits_for_a_worker_counts_once() -> None:

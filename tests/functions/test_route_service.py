@@ -176,6 +176,25 @@ def test_a_request_that_finds_nobody_waits_with_a_number_to_ask_again_with(empty
     assert [request.cost for request in empty.store.requests("chat")] == [7.0]
 
 
+def test_two_that_draw_one_number_in_the_same_millisecond_wait_under_two(empty: Router) -> None:
+    twin = Router(store=empty.store, clock=empty.clock)  # of the same random numbers
+    numbers = [router.waits(cost=cost).request_idx for router, cost in ((empty, 7.0), (twin, 8.0))]
+
+    assert {request.request_idx: request.cost for request in empty.store.requests("chat")} == dict(
+        zip(numbers, (7.0, 8.0), strict=True)
+    )
+
+
+def test_a_generator_that_repeats_itself_is_no_endless_loop(empty: Router) -> None:
+    empty.waits()
+    stuck = Router(store=empty.store, clock=empty.clock)
+    stuck.rng.getrandbits = lambda _bits: 0  # type: ignore[method-assign]
+    stuck.waits()
+
+    with pytest.raises(StoreUnavailable):
+        stuck.ask()
+
+
 def test_demand_is_recorded_once_however_often_it_asks(empty: Router) -> None:
     idx = empty.waits().request_idx
     for _ in range(5):

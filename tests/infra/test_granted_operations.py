@@ -108,6 +108,7 @@ def use_route_store(store: Any) -> None:
     store.assign(WORKER, cost=1.0, assigned_load_max=1.0, expires_at_s=1.0)
     store.spend("website", Price(requests_s=1.0), now_s=1.0, known=Budgets())
     store.request("llm", 7)
+    store.add_request("llm", WAITS, expires_at_s=1.0)
     store.put_request("llm", WAITS, expires_at_s=1.0)
     store.put_request("llm", ROUTED, expires_at_s=1.0)
     store.forget_requests("llm", [7])

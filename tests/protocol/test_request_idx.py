@@ -7,7 +7,15 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from protocol.request_idx import hinted_worker, is_recorded, new_direct_idx, new_recorded_idx, worker_hint
+from protocol.request_idx import (
+    hinted_worker,
+    is_recorded,
+    is_unrecorded,
+    new_direct_idx,
+    new_recorded_idx,
+    new_unrecorded_idx,
+    worker_hint,
+)
 
 NOW_S = 1_900_000_000.0
 times = st.floats(min_value=0, max_value=5e9)
@@ -21,6 +29,14 @@ def test_a_recorded_number_is_one_that_javascript_can_hold(rng: random.Random, n
     assert 0 < idx < 2**53
     assert is_recorded(idx)
     assert hinted_worker(idx) is None
+
+
+@given(sources)
+def test_a_number_without_a_record_is_taken_for_none_that_has_one(rng: random.Random) -> None:
+    idx = new_unrecorded_idx(rng)
+
+    assert idx > 0
+    assert (is_unrecorded(idx), is_recorded(idx), hinted_worker(idx)) == (True, False, None)
 
 
 @given(sources, st.text())
