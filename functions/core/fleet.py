@@ -1,13 +1,14 @@
 """The fleet after this decision's repairs, and what it can carry.
 
-Built once a decision. "Running" is what serves or comes without another decision; "held" adds what is stopped or on its way
-there. A worker of an autogroup that is no longer configured carries nothing: its replacement is rented first, then it leaves.
+Built anew only when a decision has done something, and sorted once. "Running" is what serves or comes without another decision;
+"held" adds what is stopped or on its way there. A worker of an autogroup that is no longer configured carries nothing: its
+replacement is rented first, then it leaves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from functions.core.capacity import Outlook, is_coming, is_heard, is_serving
@@ -30,10 +31,21 @@ class Fleet:
     workers: tuple[Worker, ...]
     outlook: Outlook
     configured: frozenset[str]
-    unready_since_s: dict[str, float]
+    unready_since_s: Mapping[str, float]
     now_s: float
     blind: bool
     acted: frozenset[str] = frozenset()
+    _serving: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
+    _running: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
+    _cold: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        configured = [worker for worker in self.workers if self.is_configured(worker)]
+        serving = tuple(worker for worker in configured if is_serving(worker, now_s=self.now_s))
+        served = {worker.worker_id for worker in serving}
+        object.__setattr__(self, "_serving", serving)
+        object.__setattr__(self, "_running", tuple(one for one in configured if one.worker_id in served or self._runs(one)))
+        object.__setattr__(self, "_cold", tuple(worker for worker in configured if _is_cold(worker)))
 
     def perf(self, worker: Worker) -> float:
         """Return the expected load per second of a worker, 0 where nothing can be expected."""
@@ -45,19 +57,19 @@ class Fleet:
 
     def serving(self) -> tuple[Worker, ...]:
         """Return the workers that routers can use now."""
-        return self._select(lambda worker: self.is_configured(worker) and is_serving(worker, now_s=self.now_s))
+        return self._serving
 
     def running(self) -> tuple[Worker, ...]:
         """Return the workers that serve, or will without another decision."""
-        return self._select(lambda worker: self.is_configured(worker) and self._runs(worker))
+        return self._running
 
     def cold(self) -> tuple[Worker, ...]:
         """Return the workers that are stopped, or will be without another decision."""
-        return self._select(lambda worker: self.is_configured(worker) and _is_cold(worker))
+        return self._cold
 
     def available(self, *states: WorkerState) -> tuple[Worker, ...]:
         """Return the workers in one of these states about which nothing has been decided yet."""
-        return self._select(lambda worker: worker.rental.state in states and worker.worker_id not in self.acted)
+        return tuple(one for one in self.workers if one.rental.state in states and one.worker_id not in self.acted)
 
     def count(self, autogroup: str, *states: WorkerState) -> int:
         """Return how many workers of an autogroup are in one of these states."""
@@ -71,13 +83,10 @@ class Fleet:
         """Tell whether the worker's autogroup still exists. An empty configuration is missing data, not a wish."""
         return not self.configured or worker.rental.autogroup in self.configured
 
-    def _select(self, chosen: Callable[[Worker], bool]) -> tuple[Worker, ...]:
-        return tuple(worker for worker in self.workers if chosen(worker))
-
     def _runs(self, worker: Worker) -> bool:
         if worker.rental.state is not _S.READY:
             return is_coming(worker)
-        if self.blind or is_serving(worker, now_s=self.now_s):
+        if self.blind:
             return True
         since_s = self.unready_since_s.get(worker.worker_id, self.now_s)
         return is_heard(worker, now_s=self.now_s) and self.now_s - since_s <= RETURNING_GRACE_S
@@ -88,7 +97,7 @@ def _is_cold(worker: Worker) -> bool:
     return state in {_S.STOPPED, _S.STOPPING} or (state is _S.DRAINING and drain_to is _S.STOPPING)
 
 
-def unready_since(workers: Iterable[Worker], before: dict[str, float], *, now_s: float) -> dict[str, float]:
+def unready_since(workers: Iterable[Worker], before: Mapping[str, float], *, now_s: float) -> dict[str, float]:
     """Return since when each READY worker has not been serving."""
     away = (w.worker_id for w in workers if w.rental.state is _S.READY and not is_serving(w, now_s=now_s))
     return {worker_id: before.get(worker_id, now_s) for worker_id in away}

@@ -74,11 +74,11 @@ def decide(snapshot: Snapshot, *, now_s: float) -> Plan:
     """Return what to do about this group now."""
     listing = None if snapshot.listing is None else index(snapshot.listing)
     demand = observe(snapshot, now_s=now_s)
-    repairs = _repairs(snapshot, listing, now_s=now_s)
+    astray = () if listing is None else strays(listing, snapshot.workers, now_s=now_s)
+    repairs = _repairs(snapshot, listing, astray, now_s=now_s)
     state = replace(remember(snapshot, demand, repairs, now_s=now_s), unlisted=unlisted(snapshot, listing))
-    astray = _astray(snapshot, listing, now_s=now_s)
-    desk = _Desk(snapshot=snapshot, demand=demand, now_s=now_s, state=state, astray=astray, workers=snapshot.workers)
-    desk = desk.doing(repairs)
+    fleet = _survey(snapshot, state, snapshot.workers, (), now_s=now_s)
+    desk = _Desk(snapshot=snapshot, demand=demand, now_s=now_s, state=state, astray=astray, seen=fleet).doing(repairs)
     match snapshot.group.endpoint_state:
         case EndpointState.ACTIVE:
             desk = _scale(desk)
@@ -97,14 +97,14 @@ def wanted_autogroups(snapshot: Snapshot, *, now_s: float) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Desk:
-    """A decision in the making: the actions so far, and the workers as these will leave them."""
+    """A decision in the making: the actions so far, and the fleet as these will leave it (`seen`)."""
 
     snapshot: Snapshot
     demand: Demand
     now_s: float
     state: ScalerState
     astray: tuple[Instance, ...]
-    workers: tuple[Worker, ...]
+    seen: Fleet
     actions: tuple[Action, ...] = ()
     sentences: tuple[str, ...] = ()
     facts: Mapping[str, float] = field(default_factory=dict)
@@ -113,8 +113,11 @@ class _Desk:
     def doing(self, actions: Iterable[Action]) -> _Desk:
         """Return the decision with these actions added."""
         added = tuple(actions)
+        if not added:
+            return self
+        done = (*self.actions, *added)
         workers = advance(self.workers, added, endpoint=self.snapshot.group.endpoint, now_s=self.now_s)
-        return replace(self, actions=(*self.actions, *added), workers=workers)
+        return replace(self, actions=done, seen=_survey(self.snapshot, self.state, workers, done, now_s=self.now_s))
 
     def saying(self, *sentences: str) -> _Desk:
         """Return the decision with these sentences added."""
@@ -122,16 +125,12 @@ class _Desk:
 
     def fleet(self) -> Fleet:
         """Return the fleet as decided so far."""
-        unready = unready_since(self.workers, dict(self.snapshot.state.unready_since_s), now_s=self.now_s)
-        return Fleet(
-            workers=self.workers,
-            outlook=outlook(self.state),
-            configured=frozenset(autogroup.name for autogroup in self.snapshot.autogroups),
-            unready_since_s=unready,
-            now_s=self.now_s,
-            blind=is_blind(self.workers, now_s=self.now_s),
-            acted=frozenset(action.worker_id for action in self.actions if not isinstance(action, DestroyStray)),
-        )
+        return self.seen
+
+    @property
+    def workers(self) -> tuple[Worker, ...]:
+        """The workers as decided so far."""
+        return self.seen.workers
 
     def room(self) -> Headroom:
         """Return what the ceilings leave now."""
@@ -152,21 +151,31 @@ class _Desk:
         )
 
 
-def _repairs(snapshot: Snapshot, listing: Listing | None, *, now_s: float) -> tuple[Action, ...]:
+def _survey(
+    snapshot: Snapshot, state: ScalerState, workers: tuple[Worker, ...], done: tuple[Action, ...], *, now_s: float
+) -> Fleet:
+    """Return the fleet of these workers; `done` is what was decided about some of them already."""
+    return Fleet(
+        workers=workers,
+        outlook=outlook(state),
+        configured=frozenset(autogroup.name for autogroup in snapshot.autogroups),
+        unready_since_s=unready_since(workers, snapshot.state.unready_since_s, now_s=now_s),
+        now_s=now_s,
+        blind=is_blind(workers, now_s=now_s),
+        acted=frozenset(action.worker_id for action in done if not isinstance(action, DestroyStray)),
+    )
+
+
+def _repairs(snapshot: Snapshot, listing: Listing | None, astray: tuple[Instance, ...], *, now_s: float) -> tuple[Action, ...]:
     sight = view(snapshot, listing, now_s=now_s)
     steps = (next_step(worker, sight) for worker in snapshot.workers)
     actions: list[Action] = [step for step in steps if step is not None]
     actions += (
-        DestroyStray(instance_id=instance.instance_id, reason=f"no worker of ours is {instance.label}")
-        for instance in _astray(snapshot, listing, now_s=now_s)
+        DestroyStray(instance_id=instance.instance_id, reason=f"no worker of ours is {instance.label}") for instance in astray
     )
     if snapshot.group.endpoint_state is EndpointState.SUSPENDED:
         return tuple(action for action in actions if isinstance(action, _BOOKKEEPING))
     return tuple(actions)
-
-
-def _astray(snapshot: Snapshot, listing: Listing | None, *, now_s: float) -> tuple[Instance, ...]:
-    return () if listing is None else strays(listing, snapshot.workers, now_s=now_s)
 
 
 def _scale(desk: _Desk) -> _Desk:
