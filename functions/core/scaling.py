@@ -90,11 +90,6 @@ def decide(snapshot: Snapshot, *, now_s: float) -> Plan:
     return desk.plan()
 
 
-def wanted_autogroups(snapshot: Snapshot, *, now_s: float) -> frozenset[str]:
-    """Return the autogroups whose offers the decision would look at: only these are worth a search."""
-    return decide(replace(snapshot, offers={}), now_s=now_s).wanted
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Desk:
     """A decision in the making: the actions so far, and the fleet as these will leave it (`seen`)."""

@@ -19,7 +19,7 @@ from functions.core.model import Instance, Offer, Worker
 from functions.core.plan import Action, ConfirmGone, Forget, Plan, Rent, Start, action_json
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
-from functions.core.scaling import decide, wanted_autogroups
+from functions.core.scaling import decide
 from functions.core.snapshot import OFFERS_MAX, Snapshot, to_json
 from functions.ports import GroupRecords, MarketplaceBusy, MarketplaceRefused
 from functions.scale.apply import Desk, Outcome, Result, carry_out
@@ -48,9 +48,12 @@ def tick(turn: Turn) -> Tick | None:
     records = turn.ports.store.load(turn.endpoint)
     if records is None:
         return None
-    snapshot = with_offers(look(records, turn), turn)
-    now_s = turn.now_s()
+    snapshot, now_s = look(records, turn), turn.now_s()
     plan = decide(snapshot, now_s=now_s)
+    if plan.wanted:
+        snapshot = with_offers(snapshot, plan.wanted, turn)
+        now_s = turn.now_s()
+        plan = decide(snapshot, now_s=now_s)
     # Recorded first: what follows may be cut short, and the record says why it was begun.
     recorded = _record(snapshot, plan, turn, decided_at_s=now_s)
     return Tick(snapshot=snapshot, plan=plan, outcomes=act(snapshot, plan, turn), decided_at_s=now_s, recorded=recorded)
@@ -77,9 +80,8 @@ def look(records: GroupRecords, turn: Turn) -> Snapshot:
     )
 
 
-def with_offers(snapshot: Snapshot, turn: Turn) -> Snapshot:
-    """Return the snapshot with the offers of those autogroups for which the decision wants them."""
-    wanted = wanted_autogroups(snapshot, now_s=turn.now_s())
+def with_offers(snapshot: Snapshot, wanted: frozenset[str], turn: Turn) -> Snapshot:
+    """Return the snapshot with the offers of these autogroups, as far as they can be had."""
     found: dict[str, tuple[Offer, ...]] = {}
     state = snapshot.state
     for autogroup in (autogroup for autogroup in snapshot.autogroups if autogroup.name in wanted):

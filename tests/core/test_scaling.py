@@ -22,7 +22,7 @@ from functions.core.plan import (
     rental_of,
 )
 from functions.core.scaler_state import Avoided, DemandSample, Halt, LearnedPerf, LoadPeak, ScalerState
-from functions.core.scaling import decide, wanted_autogroups
+from functions.core.scaling import decide
 from functions.core.snapshot import Snapshot
 from protocol.report import Phase
 from tests.core.builders import (
@@ -562,9 +562,9 @@ def test_a_group_is_busy_while_something_is_asked_under_way_or_soon_due(snapshot
 def test_a_search_is_wanted_only_where_something_may_be_rented() -> None:
     hungry = a_snapshot(state=a_state(load_per_s=50.0))
 
-    assert wanted_autogroups(hungry, now_s=NOW_S) == {"a"}
-    assert wanted_autogroups(a_snapshot(a_worker(1)), now_s=NOW_S) == frozenset()
-    assert wanted_autogroups(replace(hungry, group=a_group(max_workers=0)), now_s=NOW_S) == frozenset()
+    assert decide(hungry, now_s=NOW_S).wanted == {"a"}
+    assert decide(a_snapshot(a_worker(1)), now_s=NOW_S).wanted == frozenset()
+    assert decide(replace(hungry, group=a_group(max_workers=0)), now_s=NOW_S).wanted == frozenset()
 
 
 def test_every_action_is_told_in_a_sentence_with_its_reason() -> None:

@@ -27,7 +27,7 @@ from functions.core.plan import (
 )
 from functions.core.reconcile import DRAIN_DEADLINE_S, is_free
 from functions.core.scaler_state import ScalerState
-from functions.core.scaling import decide, wanted_autogroups
+from functions.core.scaling import decide
 from functions.core.snapshot import Snapshot, from_json, to_json
 from functions.core.verifying import mismatch
 from tests.core.builders import NOW_S
@@ -162,7 +162,7 @@ def test_nothing_is_rented_that_was_not_on_offer_nor_more_than_one_machine_that_
 @often
 @given(hungry_snapshots())
 def test_a_search_is_only_asked_for_where_its_offers_could_be_used(snapshot: Snapshot) -> None:
-    wanted = wanted_autogroups(snapshot, now_s=NOW_S)
+    wanted = decide(replace(snapshot, offers={}), now_s=NOW_S).wanted
     rented = {action.autogroup for action in decide(snapshot, now_s=NOW_S).actions if isinstance(action, Rent)}
 
     assert rented <= wanted
