@@ -24,11 +24,12 @@ class Undecodable(ValueError):
 
 def encode(value: Any) -> Any:
     """Return the JSON form of a value."""
-    return _encoder(type(value))(value)
+    cls: Any = type(value)
+    return _encoder(cls)(value)
 
 
 @cache
-def _encoder(cls: type[Any]) -> Callable[[Any], Any]:
+def _encoder(cls: Any) -> Callable[[Any], Any]:
     """Return what makes JSON of this very type: a snapshot holds ten thousand values of a dozen types."""
     if issubclass(cls, enum.Enum):
         return lambda value: value.value

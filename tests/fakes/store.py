@@ -10,7 +10,7 @@ the same state, so that a simulation can be replayed. Values are immutable, so w
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import wraps
@@ -87,7 +87,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.calls: deque[str] = deque(maxlen=CALLS_KEPT)
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, _Group] = defaultdict(_Group)
         self._keys: dict[str, ApiKey] = {}
         self._budgets: dict[str, Budgets] = {}
         self._public_keys: PublicKeys | None = None
@@ -349,7 +349,7 @@ class MemoryStore:
         self._fenced(lease).decisions.append(record)
 
     def _of(self, endpoint: str) -> _Group:
-        return self._groups.setdefault(endpoint, _Group())
+        return self._groups[endpoint]
 
     def _waiting(self, endpoint: str) -> list[WaitingRequest]:
         return [each for _, each in sorted(self._of(endpoint).requests.items()) if each.worker_id is None]
