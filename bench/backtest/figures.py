@@ -47,7 +47,7 @@ def figures(name: str, policy: str, world: World, *, target_s: float = TARGET_S)
         wait_p50_s=_quantile(waits, 0.50),
         wait_p95_s=_quantile(waits, 0.95),
         wait_p99_s=_quantile(waits, 0.99),
-        running_max=max(running for _, running in world.history),
+        running_max=max(moment.running for moment in world.history),
     )
 
 

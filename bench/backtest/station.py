@@ -22,6 +22,7 @@ class Station:
         "_due_sum",
         "_queue",
         "_queued_load",
+        "_rates",
         "finished_load",
         "perf",
         "received",
@@ -43,6 +44,8 @@ class Station:
         self._active: list[tuple[float, int, float]] = []  # (attained when it ends, request, load)
         self._queue: deque[tuple[int, float]] = deque()
         self._queued_load = 0.0
+        # Load per second of each request when so many are in service: asked for at every arrival and every end.
+        self._rates = (stream_perf, *(min(stream_perf, perf / number) for number in range(1, slots + 1)))
 
     @property
     def in_flight(self) -> int:
@@ -51,8 +54,11 @@ class Station:
 
     def backlog(self, now_s: float) -> float:
         """Return the load that is still to be served."""
-        self._advance(now_s)
-        return max(0.0, self._due_sum - len(self._active) * self._attained) + self._queued_load
+        number = len(self._active)
+        if not number:
+            return 0.0
+        attained = self._attained + (now_s - self._at_s) * self._rates[number]
+        return max(0.0, self._due_sum - number * attained) + self._queued_load
 
     def wait_s(self) -> float:
         """Return how long a request that came now would wait for a slot: none while one is free."""
@@ -74,7 +80,7 @@ class Station:
         """Return when the next request ends if nothing else happens; infinity if none is in service."""
         if not self._active:
             return math.inf
-        return self._at_s + max(0.0, self._active[0][0] - self._attained) / self._rate()
+        return self._at_s + max(0.0, self._active[0][0] - self._attained) / self._rates[len(self._active)]
 
     def end_one(self, now_s: float) -> tuple[int, int | None]:
         """Take out the request that ends now; return it, and the one that begins in its place."""
@@ -105,10 +111,7 @@ class Station:
         heapq.heappush(self._active, (due, request, load))
         self._due_sum += due
 
-    def _rate(self) -> float:
-        return min(self.stream_perf, self.perf / len(self._active))
-
     def _advance(self, now_s: float) -> None:
         if self._active:
-            self._attained += (now_s - self._at_s) * self._rate()
+            self._attained += (now_s - self._at_s) * self._rates[len(self._active)]
         self._at_s = now_s

@@ -3,7 +3,11 @@
 Events in order of time: a request arrives, ends, or gives up; a machine becomes ready; the policy looks. The router is the same
 for all: least expected completion among machines where the wait for a slot is at most `max_queue_time_s`, else one queue in order
 of arrival. A request *waits* from its arrival until a machine begins it; one that has waited `patience_s` is dropped. A machine
-that is destroyed while it serves loses the work: its requests queue again, in front.
+that is destroyed while it serves loses the work: its requests queue again, in front, and begin when they begin again.
+
+Luck is the machine's, not the policy's: the boots of the n-th machine that is rented are drawn from the seed and n, so that two
+policies that rent alike meet alike. A machine whose start is refused has lost its GPUs to someone else: no later start succeeds,
+and its storage bills until it is destroyed.
 
 Conservation: every request of the trace ends in exactly one of served, dropped (tests/bench/test_backtest.py).
 """
@@ -14,6 +18,7 @@ import enum
 import heapq
 import math
 import random
+from bisect import insort
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -25,6 +30,8 @@ from bench.backtest.trace import Arrival, Trace
 
 WAKE_AFTER_S: Final = 0.5  # how long a router's call takes to make the scaler look
 DRAIN_AFTER_END_S: Final = 3_600.0
+MACHINES_MAX: Final = 1_000_000  # of one run, so that no two seeds share a machine's luck
+ENDS_TOGETHER_S: Final = 1e-9  # what floating point makes of one moment
 
 
 class State(enum.StrEnum):
@@ -38,21 +45,22 @@ class State(enum.StrEnum):
     GONE = "gone"
 
 
+RUNNING: Final = (State.BOOTING, State.READY, State.DRAINING, State.STOPPING)  # bills its GPU
+
+
 @dataclass(slots=True, eq=False)
 class Unit:
-    """One rented machine. `boot_began_s` is when it was last rented or started."""
+    """One rented machine. `boot_began_s` is when it was last rented or started; `taken`: its GPUs serve someone else."""
 
     number: int
     kind: Machine
     state: State
     boot_began_s: float
     station: Station
-    version: int = 0  # raised whenever its next event changes
-
-    @property
-    def runs(self) -> bool:
-        """Whether it bills its GPU."""
-        return self.state in {State.BOOTING, State.READY, State.DRAINING, State.STOPPING}
+    rng: random.Random
+    taken: bool = False
+    version: int = 0  # raised whenever its state changes: what was to happen to it no longer does
+    ends_at_s: float = math.inf  # when it is next looked at for a request that ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +84,24 @@ class Policy(Protocol):
         """Ask for whatever is wanted (`rent`, `start`, `drain`, ...) and return in how many seconds to look again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The fleet and the demand as a policy left them at one look. `asked_load` is all that ever arrived."""
+
+    at_s: float
+    ready: int
+    booting: int
+    leaving: int
+    stopped: int
+    waiting: int
+    asked_load: float
+
+    @property
+    def running(self) -> int:
+        """How many machines bill their GPU."""
+        return self.ready + self.booting + self.leaving
+
+
 @dataclass(slots=True, eq=False)
 class Served:
     """What became of the requests, by their number in the trace. NaN: not (yet)."""
@@ -97,10 +123,11 @@ class World:
         self.arrived_load = 0.0
         self.bill = Bill()
         self.served = Served(began_s=[math.nan] * len(trace.arrivals))
-        self.history: list[tuple[float, int]] = []  # when, and how many machines ran
+        self.history: list[Moment] = []
         self._trace = trace
         self._policy = policy
-        self._rng = random.Random(rules.seed)
+        self._ready: list[Unit] = []
+        self._counts = dict.fromkeys(State, 0)
         self._events: list[tuple[float, int, str, Unit | None, int]] = []
         self._sequence = 0
         self._looking_at_s = math.inf
@@ -112,7 +139,7 @@ class World:
 
     def count(self, *states: State) -> int:
         """Return how many machines are in one of these states."""
-        return sum(unit.state in states for unit in self.units)
+        return sum(self._counts[state] for state in states)
 
     def in_flight(self) -> int:
         """Return how many requests machines hold."""
@@ -121,28 +148,27 @@ class World:
     def rent(self) -> Unit:
         """Rent a machine; it bills from now on, and is ready after a boot, or never."""
         unit = self._made_unit()
-        if self._rng.random() >= self.rules.boots.never_ready:
-            self._later(self.rules.boots.new.draw_s(self._rng), "ready", unit)
+        if unit.rng.random() >= self.rules.boots.never_ready:
+            self._later(self.rules.boots.new.draw_s(unit.rng), "ready", unit)
         return unit
 
     def start(self, unit: Unit) -> bool:
         """Start a stopped machine; False if its GPUs are taken."""
-        if self._rng.random() < self.rules.boots.unavailable:
+        unit.taken = unit.taken or unit.rng.random() < self.rules.boots.unavailable
+        if unit.taken:
             return False
         self._turn(unit, State.BOOTING, unit.kind.running_micro_usd_per_hour)
         unit.boot_began_s = self.now_s
-        self._later(self.rules.boots.started.draw_s(self._rng), "ready", unit)
+        self._later(self.rules.boots.started.draw_s(unit.rng), "ready", unit)
         return True
 
     def drain(self, unit: Unit) -> None:
         """Give a ready machine nothing new."""
         self._turn(unit, State.DRAINING)
-        self._later_end(unit)
 
     def undrain(self, unit: Unit) -> None:
         """Give it requests again."""
         self._turn(unit, State.READY)
-        self._later_end(unit)
         self._place_waiting()
 
     def stop(self, unit: Unit) -> None:
@@ -183,8 +209,16 @@ class World:
     def _made_unit(self) -> Unit:
         kind = self.rules.machine
         station = Station(perf=kind.perf, stream_perf=kind.stream_perf, slots=kind.slots)
-        unit = Unit(number=self._made, kind=kind, state=State.BOOTING, boot_began_s=self.now_s, station=station)
+        unit = Unit(
+            number=self._made,
+            kind=kind,
+            state=State.BOOTING,
+            boot_began_s=self.now_s,
+            station=station,
+            rng=random.Random(self.rules.seed * MACHINES_MAX + self._made),
+        )
         self._made += 1
+        self._counts[State.BOOTING] += 1
         self.units.append(unit)
         self.bill.price(unit.number, kind.running_micro_usd_per_hour, now_s=self.now_s)
         return unit
@@ -195,11 +229,12 @@ class World:
             if what == "look" and self.now_s == self._looking_at_s:
                 self._look()
             return
+        if what == "end":
+            self._maybe_end(unit)
+            return
         if version != unit.version:
             return
         match what:
-            case "end":
-                self._end(unit)
             case "ready":
                 self._turn(unit, State.READY)
                 self._place_waiting()
@@ -212,7 +247,7 @@ class World:
         self._looking_at_s = math.inf
         self._give_up()
         next_s = self._policy.look(self)
-        self.history.append((self.now_s, sum(unit.runs for unit in self.units)))
+        self.history.append(self._moment())
         self._look_in(next_s)
 
     def _look_in(self, delay_s: float) -> None:
@@ -232,18 +267,16 @@ class World:
     def _place(self, request: int) -> bool:
         load = self._trace.arrivals[request].load
         best, best_s = None, math.inf
-        for unit in self.units:
-            if unit.state is not State.READY:
-                continue
-            backlog = unit.station.backlog(self.now_s)
-            expected_s = (backlog + load) / unit.kind.perf
-            if unit.station.wait_s() <= self.rules.max_queue_time_s and expected_s < best_s:
+        for unit in self._ready:
+            station = unit.station
+            expected_s = (station.backlog(self.now_s) + load) / station.perf
+            if expected_s < best_s and station.wait_s() <= self.rules.max_queue_time_s:
                 best, best_s = unit, expected_s
         if best is None:
             return False
         if best.station.admit(request, load, self.now_s):
-            self._begin(request)
-        self._later_end(best)
+            self.served.began_s[request] = self.now_s
+        self._look_for_end(best)
         return True
 
     def _place_waiting(self) -> None:
@@ -257,17 +290,18 @@ class World:
             self.waiting.popleft()
             self.waiting_load -= self._trace.arrivals[request].load
 
-    def _end(self, unit: Unit) -> None:
-        _, begun = unit.station.end_one(self.now_s)
-        if begun is not None:
-            self._begin(begun)
-        self._later_end(unit)
+    def _maybe_end(self, unit: Unit) -> None:
+        """End what ends now. What was admitted since may have put it off."""
+        if self.now_s != unit.ends_at_s:
+            return
+        unit.ends_at_s = math.inf
+        if unit.station.next_end_s() <= self.now_s + ENDS_TOGETHER_S:
+            _, begun = unit.station.end_one(self.now_s)
+            if begun is not None:
+                self.served.began_s[begun] = self.now_s
+        self._look_for_end(unit)
         if self.waiting and unit.state is State.READY:
             self._place_waiting()
-
-    def _begin(self, request: int) -> None:
-        if math.isnan(self.served.began_s[request]):
-            self.served.began_s[request] = self.now_s
 
     def _give_up(self) -> None:
         while self.waiting and self.now_s - self._trace.arrivals[self.waiting[0]].at_s > self.rules.patience_s:
@@ -288,20 +322,38 @@ class World:
     def _requeue(self, unit: Unit) -> None:
         for request in sorted(unit.station.empty(), reverse=True):
             self.served.moved += 1
+            self.served.began_s[request] = math.nan
             self.waiting.appendleft(request)
             self.waiting_load += self._trace.arrivals[request].load
 
     def _turn(self, unit: Unit, state: State, micro_usd_per_hour: int | None = None) -> None:
+        self._counts[unit.state] -= 1
+        self._counts[state] += 1
+        if unit.state is State.READY:
+            self._ready.remove(unit)
+        if state is State.READY:
+            insort(self._ready, unit, key=lambda one: one.number)
         unit.state = state
         unit.version += 1
         if micro_usd_per_hour is not None:
             self.bill.price(unit.number, micro_usd_per_hour, now_s=self.now_s)
 
-    def _later_end(self, unit: Unit) -> None:
-        unit.version += 1
-        at_s = unit.station.next_end_s()
-        if at_s < math.inf:
-            self._push(max(at_s, self.now_s), "end", unit, unit.version)
+    def _moment(self) -> Moment:
+        return Moment(
+            at_s=self.now_s,
+            ready=self._counts[State.READY],
+            booting=self._counts[State.BOOTING],
+            leaving=self.count(State.DRAINING, State.STOPPING),
+            stopped=self._counts[State.STOPPED],
+            waiting=len(self.waiting),
+            asked_load=self.arrived_load,
+        )
+
+    def _look_for_end(self, unit: Unit) -> None:
+        at_s = max(unit.station.next_end_s(), self.now_s)
+        if at_s < unit.ends_at_s:
+            unit.ends_at_s = at_s
+            self._push(at_s, "end", unit, 0)
 
     def _later(self, delay_s: float, what: str, unit: Unit) -> None:
         self._push(self.now_s + delay_s, what, unit, unit.version)

@@ -121,7 +121,7 @@ def test_our_core_goes_to_zero_between_two_bursts_and_serves_both() -> None:
     group = EndpointGroup(endpoint="g", max_workers=8, max_hourly_cost_micro_usd=10**8)
     policy = Headgate(group=group, state=measured(MACHINE.perf, gpu_name=MACHINE.gpu_name, dlperf=MACHINE.dlperf))
     world = World(a_trace(bursts), policy, Rules(machine=MACHINE, boots=SURE)).run()
-    between = [running for at_s, running in world.history if 2_000 < at_s < 2_990]
+    between = [moment.running for moment in world.history if 2_000 < moment.at_s < 2_990]
 
     assert not world.served.dropped
     assert set(between) == {0}

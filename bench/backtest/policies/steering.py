@@ -48,7 +48,10 @@ class Steering:
         for unit in [unit for unit in world.units if unit.state is State.STOPPED]:
             if missing <= 0:
                 return
-            missing -= world.start(unit)
+            if world.start(unit):
+                missing -= 1
+            else:
+                world.destroy(unit)  # its GPUs are taken
         for _ in range(missing):
             world.rent()
 
