@@ -56,9 +56,11 @@ ANSWER_BYTES: Final = 1_000
 
 MONTH_S: Final = 730 * 3_600
 MINUTES: Final = 730 * 60
-ALARMS: Final = 11
+ALARMS_OF_A_STACK: Final = 10
+ALARMS_OF_A_GROUP: Final = 7
 SECRETS: Final = 3
-METRICS_OF_A_GROUP: Final = 8
+METRICS_OF_A_STACK: Final = 1
+METRICS_OF_A_GROUP: Final = 8  # written by every tick; those of trouble are paid for while there is some
 IDLE_TICK_S: Final = 0.4
 IDLE_WRITES: Final = 6  # lease, state, record
 IDLE_READS: Final = 6
@@ -119,8 +121,8 @@ def idle_month(groups: int = 1) -> Mapping[str, float]:
         "scale function": ticks * (LAMBDA_REQUEST + IDLE_TICK_S * SCALE_MEMORY_GB * LAMBDA_GB_S),
         "DynamoDB": ticks * (IDLE_WRITES * WRITE_UNIT + IDLE_READS * READ_UNIT),
         "logs": ticks * IDLE_LOG_BYTES / GB * LOG_GB,
-        "metrics": groups * METRICS_OF_A_GROUP * METRIC_MONTH,
-        "alarms": (ALARMS + groups - 1) * ALARM_MONTH,
+        "metrics": (METRICS_OF_A_STACK + groups * METRICS_OF_A_GROUP) * METRIC_MONTH,
+        "alarms": (ALARMS_OF_A_STACK + groups * ALARMS_OF_A_GROUP) * ALARM_MONTH,
         "secrets": SECRETS * SECRET_MONTH,
     }
 

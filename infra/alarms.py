@@ -1,15 +1,18 @@
-"""What should wake a person.
+"""What should wake a person, and what it says to them.
 
-Functions that fail or are throttled, events that nobody handled, a scaler that no longer succeeds, a marketplace that refuses.
+Of the stack: functions that fail or are throttled, callers who get errors, events that nobody handled, credit that runs out. Of
+each endpoint group: what `GROUP_WATCHES` lists, and a scaler that makes no decisions any more.
 
-Ten alarms, which is what CloudWatch gives for nothing, and one an endpoint group.
+The functions write a metric of trouble only while there is trouble, so that it costs nothing else; hence "no data" is good news,
+except from the scaler itself. The names and dimensions are those that the functions write; a test joins the two ends.
+docs/operations.md has a paragraph for each alarm.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypedDict
 
 import pulumi
 import pulumi_aws as aws
@@ -19,9 +22,11 @@ from infra.function import Function
 
 MINUTE_S: Final = 60
 SCALE_SERVICE: Final = "headgate-scale"  # a dimension of every metric of the scale function
-REFUSALS_METRIC: Final = "MarketplaceRefusalsCount"
-SCALE_SILENT_MINUTES: Final = 5
 SERVER_ERROR_MINUTES: Final = (3, 5)  # three of five: one bad minute is a deployment or a blip
+SILENT_MINUTES: Final = 5  # an idle group is looked at every minute, a busy one every few seconds
+SIGN_OF_LIFE: Final = "WorkersReadyCount"  # written with every decision
+CREDIT_METRIC: Final = "CreditLeftHours"
+CREDIT_PERIOD_S: Final = 900  # how often it is read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +41,72 @@ class Watch:
     statistic: str = "Sum"
 
 
-class Alarms(pulumi.ComponentResource):
-    """The stack's alarms, sent to `email` unless it is empty, and shown in the console in any case."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupWatch:
+    """An alarm that every endpoint group has: `minutes` as in Watch, `says` completes "<group>: …"."""
 
-    def __init__(self, prefix: str, *, email: str, opts: pulumi.ResourceOptions) -> None:
+    name: str
+    metric: str
+    says: str
+    minutes: tuple[int, int] = (1, 1)
+
+
+RELEASE_UNCONFIRMED: Final = GroupWatch(
+    name="release-unconfirmed",
+    metric="ReleasesUnconfirmedCount",
+    says="the marketplace does not confirm that instances are gone, and they may bill. The scale function's log names them: look "
+    "for them in the marketplace's console, and destroy them there. After a destroy that failed, run it again.",
+)
+GROUP_WATCHES: Final = (
+    GroupWatch(
+        name="refused",
+        metric="MarketplaceRefusalsCount",
+        says="the marketplace refuses what is asked of it. Check the account's credit and the API key; the scale function's log "
+        "has the marketplace's words.",
+    ),
+    # Five of six: a scaler that hands over to the next one may leave a minute out, and less is a burst that a ceiling should cut.
+    GroupWatch(
+        name="budget-reached",
+        metric="BudgetReachedCount",
+        says="more workers are needed than max_workers or max_hourly_cost_usd allow, so requests wait. Raise the ceiling that the "
+        "decision names, or let it be.",
+        minutes=(5, 6),
+    ),
+    # A market that is empty now is often not in a few minutes.
+    GroupWatch(
+        name="no-offers",
+        metric="NoOffersCount",
+        says="capacity is missing and no machine on the market can be had. The decision says why for each autogroup: widen its "
+        "search_params, or add an autogroup.",
+        minutes=(8, 10),
+    ),
+    GroupWatch(
+        name="halted",
+        metric="AutogroupsHaltedCount",
+        says="an autogroup's workers fail one after the other, so nothing is rented for it for a while. The decision has the last "
+        "error: image, model or environment.",
+    ),
+    GroupWatch(
+        name="update-failed",
+        metric="UpdatesFailedCount",
+        says="workers of a changed autogroup do not become ready, so the version before goes on serving. Correct the autogroup in "
+        "the stack file, or take the change back.",
+    ),
+    RELEASE_UNCONFIRMED,
+)
+
+
+class Alarms(pulumi.ComponentResource):
+    """The stack's alarms, sent to `email` unless it is empty, and shown in the console in any case.
+
+    `namespace` is that of the functions' own metrics.
+    """
+
+    def __init__(self, prefix: str, *, namespace: str, email: str, opts: pulumi.ResourceOptions) -> None:
         super().__init__("headgate:index:Alarms", "alarms", opts=opts)
         self._prefix = prefix
+        self._namespace = namespace
+        self._mail: list[pulumi.Resource] = []
         self._actions: list[pulumi.Input[str]] = [self._topic(email)] if email else []
         self.register_outputs({})
 
@@ -73,54 +138,79 @@ class Alarms(pulumi.ComponentResource):
             namespace="AWS/SQS",
             metric="ApproximateNumberOfMessagesVisible",
             dimensions={"QueueName": dead_letters.name},
-            description="An event of the scale function was not handled: receive the message to see which and why.",
+            description="An event was not handled: receive the message to see which and why.",
             statistic="Maximum",
         )
         self._above_zero("dead-letters", watch)
 
-    def watch_marketplace(self, endpoint: str, *, namespace: str) -> None:
-        """Alarm when the marketplace refuses what the group's scaler asks of it: no credit, no valid key, nothing it can mend."""
-        watch = Watch(
-            namespace=namespace,
-            metric=REFUSALS_METRIC,
-            dimensions={"service": SCALE_SERVICE, "endpoint": endpoint},
-            description=f"The marketplace refuses to serve {endpoint}: check credit and API key; the scaler's log has its words.",
-        )
-        self._above_zero(f"{endpoint}-refused", watch)
+    def watch_credit(self, *, hours: int) -> None:
+        """Alarm when the marketplace's credit lasts for fewer hours than that at what is spent now.
 
-    def watch_success(self, scale: Function) -> None:
-        """Alarm when no invocation of the scaler has succeeded for some minutes, also when there was none at all."""
-        queries = [
-            aws.cloudwatch.MetricAlarmMetricQueryArgs(
-                id="successes", expression="invocations - errors", label="Successful invocations", return_data=True
-            ),
-            *(_query(metric, scale.name) for metric in ("Invocations", "Errors")),
-        ]
+        It is read four times an hour. Between two readings, and when one fails, the alarm stays as it is.
+        """
         aws.cloudwatch.MetricAlarm(
-            "alarm-scale-silent",
-            name=f"{self._prefix}-scale-silent",
-            alarm_description="The scale function has not succeeded for minutes: fleets stand still, and nothing is released.",
+            "alarm-credit-low",
+            name=f"{self._prefix}-credit-low",
+            alarm_description=f"The marketplace's credit lasts for less than {hours} hours at what is spent now: pay in. At zero "
+            "the marketplace stops every worker, and goes on billing their storage.",
+            namespace=self._namespace,
+            metric_name=CREDIT_METRIC,
+            dimensions={"service": SCALE_SERVICE},
+            statistic="Minimum",
+            period=CREDIT_PERIOD_S,
+            evaluation_periods=1,
+            comparison_operator="LessThanThreshold",
+            threshold=hours,
+            treat_missing_data="ignore",
+            **self._common(),
+        )
+
+    def watch_group(self, endpoint: str) -> list[pulumi.Resource]:
+        """Alarm for what may go wrong with an endpoint group; return what a release of it needs in order to be heard."""
+        alarms = {watch: self._above_zero(f"{endpoint}-{watch.name}", self._of_group(endpoint, watch)) for watch in GROUP_WATCHES}
+        self._watch_life(endpoint)
+        return [alarms[RELEASE_UNCONFIRMED], *self._mail]
+
+    def _of_group(self, endpoint: str, watch: GroupWatch) -> Watch:
+        return Watch(
+            namespace=self._namespace,
+            metric=watch.metric,
+            dimensions=_dimensions(endpoint),
+            description=f"{endpoint}: {watch.says}",
+            minutes=watch.minutes,
+            statistic="Maximum",
+        )
+
+    def _watch_life(self, endpoint: str) -> None:
+        aws.cloudwatch.MetricAlarm(
+            f"alarm-{endpoint}-silent",
+            name=f"{self._prefix}-{endpoint}-silent",
+            alarm_description=f"{endpoint}: no decision was made for {SILENT_MINUTES} minutes. Its fleet stands still, and nothing "
+            "is released: see the log of the scale function, and the dead letters.",
+            namespace=self._namespace,
+            metric_name=SIGN_OF_LIFE,
+            dimensions=_dimensions(endpoint),
+            statistic="SampleCount",
+            period=MINUTE_S,
+            evaluation_periods=SILENT_MINUTES,
             comparison_operator="LessThanThreshold",
             threshold=1,
-            evaluation_periods=SCALE_SILENT_MINUTES,
-            metric_queries=queries,
             treat_missing_data="breaching",
-            alarm_actions=self._actions,
-            ok_actions=self._actions,
-            opts=pulumi.ResourceOptions(parent=self),
+            **self._common(),
         )
 
     def _topic(self, email: str) -> pulumi.Output[str]:
         # Not encrypted with AWS's own key: CloudWatch may not use that one, and an alarm's text holds no secret.
         topic = aws.sns.Topic("alarms", name=f"{self._prefix}-alarms", opts=pulumi.ResourceOptions(parent=self))
-        aws.sns.TopicSubscription(
+        subscription = aws.sns.TopicSubscription(
             "alarms-email", topic=topic.arn, protocol="email", endpoint=email, opts=pulumi.ResourceOptions(parent=self)
         )
+        self._mail = [topic, subscription]
         return topic.arn
 
-    def _above_zero(self, name: str, watch: Watch) -> None:
+    def _above_zero(self, name: str, watch: Watch) -> aws.cloudwatch.MetricAlarm:
         bad_minutes, minutes = watch.minutes
-        aws.cloudwatch.MetricAlarm(
+        return aws.cloudwatch.MetricAlarm(
             f"alarm-{name}",
             name=f"{self._prefix}-{name}",
             alarm_description=watch.description,
@@ -134,21 +224,24 @@ class Alarms(pulumi.ComponentResource):
             comparison_operator="GreaterThanThreshold",
             threshold=0,
             treat_missing_data="notBreaching",
-            alarm_actions=self._actions,
-            ok_actions=self._actions,
-            opts=pulumi.ResourceOptions(parent=self),
+            **self._common(),
         )
 
+    def _common(self) -> _Common:
+        return {
+            "alarm_actions": self._actions,
+            "ok_actions": self._actions,
+            "opts": pulumi.ResourceOptions(parent=self),
+        }
 
-def _query(metric: str, function_name: pulumi.Output[str]) -> aws.cloudwatch.MetricAlarmMetricQueryArgs:
-    return aws.cloudwatch.MetricAlarmMetricQueryArgs(
-        id=metric.lower(),
-        return_data=False,
-        metric=aws.cloudwatch.MetricAlarmMetricQueryMetricArgs(
-            namespace="AWS/Lambda",
-            metric_name=metric,
-            period=MINUTE_S,
-            stat="Sum",
-            dimensions={"FunctionName": function_name},
-        ),
-    )
+
+class _Common(TypedDict):
+    """What all alarms share."""
+
+    alarm_actions: list[pulumi.Input[str]]
+    ok_actions: list[pulumi.Input[str]]
+    opts: pulumi.ResourceOptions
+
+
+def _dimensions(endpoint: str) -> dict[str, pulumi.Input[str]]:
+    return {"service": SCALE_SERVICE, "endpoint": endpoint}

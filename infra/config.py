@@ -73,6 +73,9 @@ class StackSettings(BaseModel):
     rent_confirm_s: int = Field(
         default=120, ge=30, le=900, description="after how many seconds an unconfirmed rent is given up, 30 to 900"
     )
+    credit_alarm_hours: int = Field(
+        default=24, ge=0, le=720, description="for how many hours the credit should last before an alarm, 1 to 720, or 0 for none"
+    )
     log_retention_days: Annotated[int, AfterValidator(_retention)] = Field(
         default=30, description="for how many days logs are kept"
     )

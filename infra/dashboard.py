@@ -8,7 +8,7 @@ from typing import Any, Final
 import pulumi
 import pulumi_aws as aws
 
-from infra.alarms import SCALE_SERVICE
+from infra.alarms import CREDIT_METRIC, GROUP_WATCHES, SCALE_SERVICE
 from infra.dead_letters import DeadLetters
 from infra.function import Foundation, Function
 from infra.state_table import StateTable
@@ -38,6 +38,7 @@ def declare_dashboard(
     endpoints, namespace = tuple(foundation.settings.endpoints), foundation.metrics_namespace
     widgets: list[tuple[str, list[Metric], str]] = [
         *((title, _group_metrics(namespace, metric, endpoints), stat) for title, metric, stat in GROUP_WIDGETS if endpoints),
+        *_attention(namespace, endpoints),
         ("Invocations", _lambda_metrics(functions, "Invocations"), "Sum"),
         ("Errors", _lambda_metrics(functions, "Errors"), "Sum"),
         ("Duration, 99th percentile (ms)", _lambda_metrics(functions, "Duration"), "p99"),
@@ -54,6 +55,19 @@ def declare_dashboard(
 
 def _group_metrics(namespace: str, metric: str, endpoints: Sequence[str]) -> list[Metric]:
     return [[namespace, metric, "service", SCALE_SERVICE, "endpoint", endpoint, {"label": endpoint}] for endpoint in endpoints]
+
+
+def _attention(namespace: str, endpoints: Sequence[str]) -> list[tuple[str, list[Metric], str]]:
+    """Return what should be empty, and what should not run out."""
+    if not endpoints:
+        return []
+    troubles = [
+        [namespace, watch.metric, "service", SCALE_SERVICE, "endpoint", endpoint, {"label": f"{endpoint} {watch.name}"}]
+        for endpoint in endpoints
+        for watch in GROUP_WATCHES
+    ]
+    credit = [[namespace, CREDIT_METRIC, "service", SCALE_SERVICE, {"label": "hours"}]]
+    return [("Needs attention", troubles, "Maximum"), ("Credit lasts for (hours)", credit, "Minimum")]
 
 
 def _lambda_metrics(functions: Mapping[str, Function], metric: str) -> list[Metric]:

@@ -3,7 +3,7 @@
     table, credentials, dead letters
       └─ rotate function ─ first keys
       └─ report function ─ report URL
-           └─ scale function                    groups' items
+           └─ scale function                    groups' items and alarms
                 └─ route function                 │
                      ╲            releases ───────┘
                       ╲             │
@@ -89,10 +89,11 @@ def _compose(foundation: Foundation, stores: _Stores) -> None:
     scale = declare_scale(foundation, needs)
     schedules = Schedules(foundation.prefix, scale=scale, rotate=rotate, dead_letters=stores.dead_letters, opts=opts)
     schedules.rotate_keys(depends_on=first_keys)
-    releases = _groups(foundation, stores, scale, schedules)
+    alarms = Alarms(foundation.prefix, namespace=foundation.metrics_namespace, email=foundation.settings.alarm_email, opts=opts)
+    releases = _groups(foundation, stores, scale, schedules, alarms)
     route = declare_route(foundation, table_arn=table.arn, credentials=credentials, scale=scale)
     route_url = PublicUrl("route", route, depends_on=[first_keys, *releases], opts=opts)
-    _observe(foundation, stores, {"route": route, "report": report, "scale": scale})
+    _observe(foundation, stores, alarms, {"route": route, "report": report, "scale": scale})
     keys = ApiKeys(foundation.settings.api_keys, table=table, opts=opts)
     pulumi.export("route_url", route_url.url)
     pulumi.export("report_url", report_url.url)
@@ -101,28 +102,27 @@ def _compose(foundation: Foundation, stores: _Stores) -> None:
     pulumi.export("endpoints", sorted(foundation.settings.endpoints))
 
 
-def _groups(foundation: Foundation, stores: _Stores, scale: Function, schedules: Schedules) -> list[aws.lambda_.Invocation]:
-    """Declare each endpoint group's items, release and schedule; return the releases."""
+def _groups(
+    foundation: Foundation, stores: _Stores, scale: Function, schedules: Schedules, alarms: Alarms
+) -> list[aws.lambda_.Invocation]:
+    """Declare each endpoint group's items, alarms, release and schedule; return the releases."""
     opts = foundation.opts
     releases = []
     for endpoint, settings in foundation.settings.endpoints.items():
         group = EndpointGroup(endpoint, settings, table=stores.table, opts=opts)
-        needs = [*group.items, stores.table, stores.credentials]
+        needs = [*group.items, stores.table, stores.credentials, *alarms.watch_group(endpoint)]
         release = declare_release(endpoint, scale=scale, depends_on=needs, opts=opts)
         schedules.tick(endpoint, depends_on=release)
         releases.append(release)
     return releases
 
 
-def _observe(foundation: Foundation, stores: _Stores, functions: dict[str, Function]) -> None:
-    alarms = Alarms(foundation.prefix, email=foundation.settings.alarm_email, opts=foundation.opts)
+def _observe(foundation: Foundation, stores: _Stores, alarms: Alarms, functions: dict[str, Function]) -> None:
     for part, function in functions.items():
         alarms.watch_function(part, function)
     for part in ("route", "report"):
         alarms.watch_url(part, functions[part])
     alarms.watch_dead_letters(stores.dead_letters)
-    for endpoint in foundation.settings.endpoints:
-        alarms.watch_marketplace(endpoint, namespace=foundation.metrics_namespace)
-    if foundation.settings.endpoints:
-        alarms.watch_success(functions["scale"])
+    if foundation.settings.endpoints and foundation.settings.credit_alarm_hours:
+        alarms.watch_credit(hours=foundation.settings.credit_alarm_hours)
     declare_dashboard(foundation, functions=functions, table=stores.table, dead_letters=stores.dead_letters)

@@ -44,6 +44,7 @@ def declare_scale(foundation: Foundation, needs: ScaleNeeds) -> Function:
             "HEADGATE_REPORT_URL": needs.report_url,
             "HEADGATE_TICK_INTERVAL_S": str(foundation.settings.tick_interval_s),
             "HEADGATE_RENT_CONFIRM_S": str(foundation.settings.rent_confirm_s),
+            "HEADGATE_CREDIT_HOURS_MIN": str(foundation.settings.credit_alarm_hours),
         },
         statements=(*_table_statements(needs.table_arn), *_secret_statements(needs.credentials)),
         failures_arn=needs.dead_letters.arn,

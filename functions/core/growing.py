@@ -14,8 +14,8 @@ Ceilings are checked before every pick, against everything held and everything p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from functions.core.capacity import is_coming, is_heard
@@ -71,11 +71,16 @@ class Shortage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Growth:
-    """What to add, why not more, and which autogroups' offers would have helped."""
+    """What to add, why not more, and which autogroups' offers would have helped.
+
+    `facts`, for alarms: `budget_reached` (1) when more should run and a ceiling forbids it, `no_offers` (for so many autogroups)
+    when something is missing and nothing on the market can be had.
+    """
 
     actions: tuple[Action, ...]
     sentences: tuple[str, ...]
     wanted: frozenset[str]
+    facts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,11 +184,17 @@ def _rent(snapshot: Snapshot, fleet: Fleet, need: Need, missing: Shortage, room:
     if not wanted:
         return Growth(actions=(), sentences=tuple(_sentence(reason) for reason in reasons), wanted=frozenset())
     if room.workers < 1 or room.micro_usd_per_hour <= 0:
-        return Growth(actions=(), sentences=(_full(snapshot, room),), wanted=frozenset())
+        return Growth(actions=(), sentences=(_full(snapshot, room),), wanted=frozenset(), facts=_cut(missing))
     market = _Market(snapshot=snapshot, fleet=fleet, wanted=wanted)
     rents, room = market.pick(missing, explored, room)
     sentences = [*reasons, *market.silences()] if not rents else reasons
-    return Growth(actions=rents, sentences=tuple(_sentence(text) for text in sentences), wanted=wanted)
+    facts = {} if rents or not missing.any else _cut(missing) if market.is_too_dear(room) else {"no_offers": float(len(wanted))}
+    return Growth(actions=rents, sentences=tuple(_sentence(text) for text in sentences), wanted=wanted, facts=facts)
+
+
+def _cut(missing: Shortage) -> Mapping[str, float]:
+    # A reserve that the ceiling leaves no room for is no trouble: the ceiling was chosen for what runs.
+    return {"budget_reached": 1.0} if missing.running else {}
 
 
 def _is_open(snapshot: Snapshot, autogroup: str, *, now_s: float) -> bool:
@@ -251,6 +262,11 @@ class _Market:
                 yield f"autogroup {name}: no machine on offer matches"
             else:
                 yield f"autogroup {name}: every machine on offer is avoided or over the budget"
+
+    def is_too_dear(self, room: Headroom) -> bool:
+        """Tell whether there are offers and all of them are over the budget."""
+        prices = [offer.running_micro_usd_per_hour for name in self.wanted for offer in self.snapshot.offers.get(name, ())]
+        return bool(prices) and not any(map(room.admits, prices))
 
     def _candidates(self, missing: Shortage, room: Headroom) -> list[Candidate]:
         affordable = self._affordable(room)

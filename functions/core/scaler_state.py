@@ -58,6 +58,14 @@ class LoadPeak:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CreditReading:
+    """What was left of the account's credit at one moment."""
+
+    at_s: float
+    micro_usd: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ScalerState:
     """Everything remembered. `learned` is keyed `<autogroup>|<gpu model>|<number of GPUs>`."""
 
@@ -75,4 +83,6 @@ class ScalerState:
     unready_since_s: Mapping[str, float] = field(default_factory=dict)  # by worker id: READY to us, not ready by its own word
     unlisted: Mapping[str, int] = field(default_factory=dict)  # by worker id: how many lists in a row lacked an intended rent
     shards: tuple[int, ...] = ()  # those that hold workers, so that routers of a small fleet in a large group find it
+    credit: tuple[CreditReading, ...] = ()  # since the last payment, oldest first
+    credit_asked_at_s: float = 0.0  # answered or not
     said: tuple[str, ...] = ()  # the sentences of the last decision, so that an unchanged one is not recorded again

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
 
+from functions.core.attention import attention
 from functions.core.capacity import outlook
 from functions.core.demand import Demand, observe
 from functions.core.fleet import Fleet, is_blind, unready_since
@@ -134,12 +135,13 @@ class _Desk:
     def plan(self) -> Plan:
         """Return the finished decision."""
         fleet = self.fleet()
-        told = (*(_tell(action) for action in self.actions), *self.sentences)
+        note = attention(self.state, self.workers, credit_hours_min=self.snapshot.credit_hours_min, now_s=self.now_s)
+        told = (*(_tell(action) for action in self.actions), *self.sentences, *note.sentences)
         sentences = told if len(told) <= SENTENCES_MAX else (*told[:SENTENCES_MAX], f"And {len(told) - SENTENCES_MAX} more.")
         return Plan(
             actions=self.actions,
             sentences=sentences,
-            facts={**_facts(self, fleet), **self.facts},
+            facts={**_facts(self, fleet), **note.facts, **self.facts},
             state=replace(self.state, unready_since_s=fleet.unready_since_s, said=sentences, shards=held_shards(self.workers)),
             cadence=_cadence(self),
             wanted=self.wanted,
@@ -211,6 +213,7 @@ def _note_need(desk: _Desk, need: Need, growth: Growth) -> _Desk:
         "held_load_per_s_target": need.held_load,
         "running_load_per_s": fleet.load(fleet.running()),
         "serving_load_per_s": fleet.load(fleet.serving()),
+        **growth.facts,
     }
     blind = ("No worker is heard: what they carry is taken as unchanged.",) if fleet.blind else ()
     return replace(desk, facts=facts, wanted=growth.wanted).saying(*blind, *growth.sentences)

@@ -16,11 +16,16 @@ from functions.core.scaler_state import ScalerState
 
 OFFERS_MAX: Final = 64  # per autogroup, the first as the marketplace sorted them: enough to choose from, small in a record
 RENT_CONFIRM_S: Final = 120.0
+CREDIT_HOURS_MIN: Final = 24.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The input of `decide`. `rent_confirm_s`: after how long a rent that the marketplace does not list is given up."""
+    """The input of `decide`.
+
+    `rent_confirm_s`: after how long a rent that the marketplace does not list is given up; `credit_hours_min`: for how many hours
+    the account's credit should last.
+    """
 
     group: EndpointGroup
     autogroups: tuple[Autogroup, ...]
@@ -30,6 +35,7 @@ class Snapshot:
     listing: tuple[Instance, ...] | None
     offers: Mapping[str, tuple[Offer, ...]] = field(default_factory=dict)
     rent_confirm_s: float = RENT_CONFIRM_S
+    credit_hours_min: float = CREDIT_HOURS_MIN
 
 
 def to_json(snapshot: Snapshot) -> Mapping[str, Any]:

@@ -21,22 +21,40 @@ FACT_METRICS: Final[Mapping[str, str]] = {
     "arriving_load_per_s": "ArrivingLoadPerSecond",
     "serving_load_per_s": "ServingLoadPerSecond",
 }
+# Of these only what is above zero is told: a metric that is never written costs nothing.
+TROUBLE_METRICS: Final[Mapping[str, str]] = {
+    "budget_reached": "BudgetReachedCount",
+    "no_offers": "NoOffersCount",
+    "halted_autogroups": "AutogroupsHaltedCount",
+    "update_failed": "UpdatesFailedCount",
+    "releases_unconfirmed": "ReleasesUnconfirmedCount",
+}
+METRIC_RELEASES: Final = TROUBLE_METRICS["releases_unconfirmed"]
+METRIC_CREDIT: Final = "CreditLeftHours"
 METRIC_UNLISTED: Final = "MarketplaceUnavailableCount"
 METRIC_REFUSED: Final = "MarketplaceRefusalsCount"
 METRIC_STRAYS: Final = "StraysDestroyedCount"
 
 
 def metrics(done: Tick) -> Mapping[str, float]:
-    """Return the metrics of one tick."""
-    told = {name: done.plan.facts[fact] for fact, name in FACT_METRICS.items() if fact in done.plan.facts}
+    """Return the metrics of one tick, which are the group's."""
+    facts = done.plan.facts
+    told = {name: facts[fact] for fact, name in FACT_METRICS.items() if fact in facts}
     results = Counter(outcome.result for outcome in done.outcomes)
     strays = sum(isinstance(outcome.action, DestroyStray) for outcome in done.outcomes)
     counts = {
+        **{name: facts.get(fact, 0.0) for fact, name in TROUBLE_METRICS.items()},
         METRIC_UNLISTED: float(done.snapshot.listing is None),
         METRIC_REFUSED: float(results[Result.REFUSED]),
         METRIC_STRAYS: float(strays),
     }
     return {**told, **{name: count for name, count in counts.items() if count}}
+
+
+def account_metrics(done: Tick) -> Mapping[str, float]:
+    """Return the metrics of one tick that are the stack's, whichever group's it was: none, unless it has read the credit."""
+    hours = done.plan.facts.get("credit_hours")
+    return {METRIC_CREDIT: hours} if done.read_credit and hours is not None else {}
 
 
 def line(done: Tick) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ the next schedule (or `pulumi destroy`, run again) resumes from the table.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any, Final
 
 from aws_lambda_powertools.logging import Logger
@@ -22,8 +23,8 @@ from functions.adapters.secrets import CachedSecret, SecretReader, marketplace_s
 from functions.adapters.vast import VastMarketplace
 from functions.adapters.vast_http import VastHttp
 from functions.scale.events import SCHEDULE, Asked, ScaleEvent, parse_event
-from functions.scale.figures import line, metrics
-from functions.scale.release import release_group
+from functions.scale.figures import METRIC_RELEASES, account_metrics, line, metrics
+from functions.scale.release import ReleaseIncomplete, release_group
 from functions.scale.service import keep_scaled
 from functions.scale.tick import Tick
 from functions.scale.turn import ScalePorts, ScaleSettings
@@ -59,6 +60,7 @@ _STACK = required(os.environ, "HEADGATE_STACK")
 _REPORT_URL = required(os.environ, "HEADGATE_REPORT_URL")
 _TICK_INTERVAL_S = float(required(os.environ, "HEADGATE_TICK_INTERVAL_S"))
 _RENT_CONFIRM_S = float(required(os.environ, "HEADGATE_RENT_CONFIRM_S"))
+_CREDIT_HOURS_MIN = float(required(os.environ, "HEADGATE_CREDIT_HOURS_MIN"))
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -87,7 +89,11 @@ def _scale(asked: ScaleEvent, *, owner: str, deadline_s: float) -> dict[str, Any
 
 
 def _release(asked: ScaleEvent, *, owner: str, deadline_s: float) -> dict[str, Any]:
-    released = release_group(asked.endpoint, owner=owner, ports=_PORTS, settings=_settings(), deadline_s=deadline_s)
+    try:
+        released = release_group(asked.endpoint, owner=owner, ports=_PORTS, settings=_settings(), deadline_s=deadline_s)
+    except ReleaseIncomplete as incomplete:
+        _count({METRIC_RELEASES: float(incomplete.count)}, endpoint=asked.endpoint)
+        raise
     _LOG.info("released", extra={"endpoint": asked.endpoint, "instances": released})
     return {"ok": True, "released": released}
 
@@ -101,12 +107,21 @@ def _settings() -> ScaleSettings:
         image_login=_MARKETPLACE().image_login,
         tick_interval_s=_TICK_INTERVAL_S,
         rent_confirm_s=_RENT_CONFIRM_S,
+        credit_hours_min=_CREDIT_HOURS_MIN,
     )
 
 
 def _tell(done: Tick, *, reason: str) -> None:
     _LOG.info("decision", extra={"reason": reason, **line(done)})
-    _METRICS.add_dimension(name="endpoint", value=done.snapshot.group.endpoint)
-    for name, value in metrics(done).items():
+    _count(metrics(done), endpoint=done.snapshot.group.endpoint)
+    _count(account_metrics(done))
+
+
+def _count(values: Mapping[str, float], **dimensions: str) -> None:
+    """Write the metrics as one set, beside the service's name under these dimensions: what an alarm watches has exactly them."""
+    for name, value in dimensions.items():
+        _METRICS.add_dimension(name=name, value=value)
+    for name, value in values.items():
         _METRICS.add_metric(name=name, unit=MetricUnit.Seconds if name.endswith("Seconds") else MetricUnit.Count, value=value)
-    _METRICS.flush_metrics()
+    if values:
+        _METRICS.flush_metrics()

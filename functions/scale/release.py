@@ -33,6 +33,11 @@ class ReleaseIncomplete(Exception):
         self.instances = instances
         self.intended = intended
 
+    @property
+    def count(self) -> int:
+        """How many are not confirmed gone; at least one, also where nobody could look."""
+        return max(1, len(self.instances) + len(self.intended))
+
 
 def release_group(endpoint: str, *, owner: str, ports: ScalePorts, settings: ScaleSettings, deadline_s: float) -> int:
     """Destroy everything of the group and return how many instances were confirmed gone.

@@ -9,9 +9,11 @@ What the plan wants remembered is written before anything is done, what the mark
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
+from functions.core.credit import after_reading, is_due
 from functions.core.labels import label_prefix
 from functions.core.lifecycle import WorkerState
 from functions.core.memory import after_refusal, after_throttling, after_vanishing
@@ -31,13 +33,14 @@ _TROUBLE: Final = frozenset({Result.REFUSED, Result.THROTTLED, Result.UNCONFIRME
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
-    """What one tick saw, decided and achieved. `recorded`: a decision record was stored."""
+    """What one tick saw, decided and achieved. `recorded`: it stored a decision record; `read_credit`: it asked for the credit."""
 
     snapshot: Snapshot
     plan: Plan
     outcomes: tuple[Outcome, ...]
     decided_at_s: float
     recorded: bool
+    read_credit: bool = False
 
 
 def tick(turn: Turn) -> Tick | None:
@@ -48,7 +51,8 @@ def tick(turn: Turn) -> Tick | None:
     records = turn.ports.store.load(turn.endpoint)
     if records is None:
         return None
-    snapshot, now_s = look(records, turn), turn.now_s()
+    snapshot = with_credit(look(records, turn), turn)
+    now_s = turn.now_s()
     plan = decide(snapshot, now_s=now_s)
     if plan.wanted:
         snapshot = with_offers(snapshot, plan.wanted, turn)
@@ -56,7 +60,14 @@ def tick(turn: Turn) -> Tick | None:
         plan = decide(snapshot, now_s=now_s)
     # Recorded first: what follows may be cut short, and the record says why it was begun.
     recorded = _record(snapshot, plan, turn, decided_at_s=now_s)
-    return Tick(snapshot=snapshot, plan=plan, outcomes=act(snapshot, plan, turn), decided_at_s=now_s, recorded=recorded)
+    return Tick(
+        snapshot=snapshot,
+        plan=plan,
+        outcomes=act(snapshot, plan, turn),
+        decided_at_s=now_s,
+        recorded=recorded,
+        read_credit=snapshot.state.credit_asked_at_s != records.state.credit_asked_at_s,
+    )
 
 
 def look(records: GroupRecords, turn: Turn) -> Snapshot:
@@ -77,7 +88,20 @@ def look(records: GroupRecords, turn: Turn) -> Snapshot:
         state=state,
         listing=listing,
         rent_confirm_s=turn.settings.rent_confirm_s,
+        credit_hours_min=turn.settings.credit_hours_min,
     )
+
+
+def with_credit(snapshot: Snapshot, turn: Turn) -> Snapshot:
+    """Return the snapshot with the account's credit, if it is time to look again."""
+    now_s = turn.now_s()
+    if not is_due(snapshot.state, now_s=now_s):
+        return snapshot
+    credit_micro_usd: int | None = None
+    # A key that may not read the account is no reason to stop.
+    with suppress(MarketplaceBusy, MarketplaceRefused):
+        credit_micro_usd = turn.ports.marketplace.credit_micro_usd()
+    return replace(snapshot, state=after_reading(snapshot.state, credit_micro_usd, now_s=now_s))
 
 
 def with_offers(snapshot: Snapshot, wanted: frozenset[str], turn: Turn) -> Snapshot:

@@ -34,6 +34,7 @@ class ScaleSettings:
     image_login: Mapping[str, str] = field(default_factory=dict, repr=False)
     tick_interval_s: float = 5.0
     rent_confirm_s: float = 120.0
+    credit_hours_min: float = 24.0
 
 
 class Tenure:

@@ -9,7 +9,15 @@ import pytest
 import yaml
 
 from functions.core.model import EndpointGroup
-from functions.scale.figures import FACT_METRICS, METRIC_REFUSED, METRIC_STRAYS, METRIC_UNLISTED
+from functions.scale.figures import (
+    FACT_METRICS,
+    METRIC_CREDIT,
+    METRIC_REFUSED,
+    METRIC_STRAYS,
+    METRIC_UNLISTED,
+    TROUBLE_METRICS,
+)
+from infra.alarms import GROUP_WATCHES
 from infra.endpoint_settings import EndpointSettings
 from protocol.ticket import INTEGER_MAX
 
@@ -30,7 +38,17 @@ def test_operations_lists_every_metric() -> None:
     listed = set(re.findall(r"^\| `(\w+)` \| (?:route|report|scale) \|", text("docs/operations.md"), re.MULTILINE))
     routed = set(re.findall(r'"(\w+Count)"', code("functions/route", "functions/report")))
 
-    assert listed == routed | set(FACT_METRICS.values()) | {METRIC_REFUSED, METRIC_STRAYS, METRIC_UNLISTED}
+    scaled = {*FACT_METRICS.values(), *TROUBLE_METRICS.values(), METRIC_CREDIT, METRIC_REFUSED, METRIC_STRAYS, METRIC_UNLISTED}
+    assert listed == routed | scaled
+
+
+def test_operations_says_for_every_alarm_what_to_do() -> None:
+    told = set(re.findall(r"^\*\*`([^`]+)`(?:, `([^`]+)`)*\*\*", text("docs/operations.md"), re.MULTILINE))
+    names = {name for names in told for name in names if name}
+
+    of_groups = {f"<group>-{name}" for name in (*(watch.name for watch in GROUP_WATCHES), "silent")}
+    of_the_stack = {"<part>-errors", "<part>-throttles", "route-5xx", "report-5xx", "dead-letters", "credit-low"}
+    assert names == of_groups | of_the_stack
 
 
 def test_the_protocol_page_lists_every_error_code() -> None:

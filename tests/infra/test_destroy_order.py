@@ -18,6 +18,8 @@ NEEDED = [
     "cloudwatch/logGroup:LogGroup scale-logs",
     "secretsmanager/secretVersion:SecretVersion worker-token",
     "secretsmanager/secretVersion:SecretVersion marketplace",
+    "cloudwatch/metricAlarm:MetricAlarm alarm-llm-release-unconfirmed",
+    "sns/topicSubscription:TopicSubscription alarms-email",
 ]
 ASKING = [
     "scheduler/schedule:Schedule schedule-llm",

@@ -52,6 +52,7 @@ def test_the_scale_functions_environment(stack: RecordedStack) -> None:
         "HEADGATE_REPORT_URL": "https://headgate-test-report.lambda-url.eu-west-1.on.aws",
         "HEADGATE_TICK_INTERVAL_S": "5",
         "HEADGATE_RENT_CONFIRM_S": "120",
+        "HEADGATE_CREDIT_HOURS_MIN": "24",
     }
 
 

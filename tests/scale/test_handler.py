@@ -2,73 +2,24 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 import pytest
 
 from functions.adapters.environment import Misconfigured
-from functions.adapters.secrets import MarketplaceSecret
 from functions.scale.events import MalformedEvent
-from functions.scale.turn import ScalePorts
-from tests.scale.stage import ENDPOINT, SECRET, STACK, Stage
-
-NAME: Final = "functions.scale.handler"
-ENVIRONMENT: Final = {
-    "AWS_DEFAULT_REGION": "eu-central-1",
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "HEADGATE_STACK": STACK,
-    "HEADGATE_TABLE": "headgate",
-    "HEADGATE_WORKER_TOKEN_SECRET_ARN": "arn:token",
-    "HEADGATE_MARKETPLACE_SECRET_ARN": "arn:marketplace",
-    "HEADGATE_MARKETPLACE_URL": "https://market.test",
-    "HEADGATE_MARKETPLACE_PACE": "1.0",
-    "HEADGATE_REPORT_URL": "https://report.test",
-    "HEADGATE_TICK_INTERVAL_S": "5",
-    "HEADGATE_RENT_CONFIRM_S": "120",
-    "POWERTOOLS_SERVICE_NAME": "headgate-scale",
-    "POWERTOOLS_METRICS_NAMESPACE": "Headgate",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What Lambda tells a function about its invocation."""
-
-    aws_request_id: str = "request-1"
-    remaining_s: float = 60.0
-
-    def get_remaining_time_in_millis(self) -> int:
-        """Return the time that is left."""
-        return int(self.remaining_s * 1000)
-
-
-def _imported(monkeypatch: pytest.MonkeyPatch, **changes: str | None) -> ModuleType:
-    for name, value in {**ENVIRONMENT, **changes}.items():
-        if value is None:
-            monkeypatch.delenv(name, raising=False)
-        else:
-            monkeypatch.setenv(name, value)
-    monkeypatch.delitem(sys.modules, NAME, raising=False)
-    return importlib.import_module(NAME)
+from tests.scale.entry_point import ENVIRONMENT, NAME, Context, imported, wired
+from tests.scale.stage import ENDPOINT, Stage
 
 
 @pytest.fixture
 def function(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """Return the handler's module, wired to the stage."""
-    module = _imported(monkeypatch)
-    ports = ScalePorts(store=stage.store, marketplace=stage.marketplace, clock=stage.clock)
-    monkeypatch.setattr(module, "_PORTS", ports)
-    monkeypatch.setattr(module, "_CLOCK", stage.clock)
-    monkeypatch.setattr(module, "_WORKER_TOKEN", lambda: SECRET)
-    monkeypatch.setattr(module, "_MARKETPLACE", lambda: MarketplaceSecret(api_key="account-key", secret_env={}))
-    yield module
+    yield wired(imported(monkeypatch), stage, monkeypatch)
     sys.modules.pop(NAME, None)
 
 
@@ -119,7 +70,7 @@ def test_one_line_and_one_set_of_metrics_are_written_a_decision(
     stage.somebody_waits()
     function.handler({"endpoint": ENDPOINT, "reason": "waiting"}, Context(remaining_s=12.0))
     told: list[dict[str, Any]] = [json.loads(text) for text in capsys.readouterr().out.splitlines() if text.startswith("{")]
-    metrics = [line for line in told if "_aws" in line]
+    metrics = [line for line in told if "_aws" in line and "endpoint" in line]
 
     assert len(metrics) == 1
     assert metrics[0]["endpoint"] == ENDPOINT
@@ -129,4 +80,4 @@ def test_one_line_and_one_set_of_metrics_are_written_a_decision(
 @pytest.mark.parametrize("name", [name for name in ENVIRONMENT if name.startswith("HEADGATE_")])
 def test_a_missing_variable_stops_the_function_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     with pytest.raises(Misconfigured, match=name):
-        _imported(monkeypatch, **{name: None})
+        imported(monkeypatch, {**ENVIRONMENT, name: None})
