@@ -61,12 +61,12 @@ def _attention(namespace: str, endpoints: Sequence[str]) -> list[tuple[str, list
     """Return what should be empty, and what should not run out."""
     if not endpoints:
         return []
-    troubles = [
+    troubles: list[Metric] = [
         [namespace, watch.metric, "service", SCALE_SERVICE, "endpoint", endpoint, {"label": f"{endpoint} {watch.name}"}]
         for endpoint in endpoints
         for watch in GROUP_WATCHES
     ]
-    credit = [[namespace, CREDIT_METRIC, "service", SCALE_SERVICE, {"label": "hours"}]]
+    credit: list[Metric] = [[namespace, CREDIT_METRIC, "service", SCALE_SERVICE, {"label": "hours"}]]
     return [("Needs attention", troubles, "Maximum"), ("Credit lasts for (hours)", credit, "Minimum")]
 
 

@@ -119,8 +119,8 @@ def _tell(done: Tick, *, reason: str) -> None:
 
 def _count(values: Mapping[str, float], **dimensions: str) -> None:
     """Write the metrics as one set, beside the service's name under these dimensions: what an alarm watches has exactly them."""
-    for name, value in dimensions.items():
-        _METRICS.add_dimension(name=name, value=value)
+    for dimension, told in dimensions.items():
+        _METRICS.add_dimension(name=dimension, value=told)
     for name, value in values.items():
         _METRICS.add_metric(name=name, unit=MetricUnit.Seconds if name.endswith("Seconds") else MetricUnit.Count, value=value)
     if values:
