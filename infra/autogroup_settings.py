@@ -1,9 +1,9 @@
 """An autogroup, one machine configuration that can serve a group, as a stack file describes it.
 
 Parameter names are Vast's where it has them; how a machine is rented (`rental_type`, `bid_factor`, `max_bid_usd`), `search_order`,
-`image_login`, `backend`, `secret_env` and the units in `disk_gb` and `boot_timeout_s` are Headgate's own. Defaults are those of the
-functions' model, where the units and meanings are defined too; a test compares the two. A description completes the
-sentence "Set …", since it is the remedy of a faulty value.
+`download_gb`, `traffic_gb_per_hour`, `image_login`, `backend`, `secret_env` and the units in `disk_gb` and `boot_timeout_s` are
+Headgate's own. Defaults are those of the functions' model, where the units and meanings are defined too; a test compares the two.
+A description completes the sentence "Set …", since it is the remedy of a faulty value.
 """
 
 from __future__ import annotations
@@ -99,6 +99,15 @@ class AutogroupSettings(BaseModel):
     )
     gpu_ram: float = Field(default=0.0, ge=0, description="the GPU memory that the model needs, in GB")
     disk_gb: float = Field(default=16.0, ge=8, le=65_536, description="the disk of an instance in GB, at least the marketplace's 8")
+    download_gb: float | None = Field(
+        default=None,
+        ge=0,
+        le=65_536,
+        description="how many GB a new machine downloads, which some hosts bill for (left out: half of 'disk_gb')",
+    )
+    traffic_gb_per_hour: float = Field(
+        default=0.0, ge=0, le=100_000, description="what a serving machine sends in an hour, in GB, which some hosts bill for"
+    )
     boot_timeout_s: float = Field(
         default=900.0, ge=30, le=7200, description="after how many seconds (30 to 7200) a worker that is not ready counts as failed"
     )

@@ -25,6 +25,7 @@ from functions.core.pricing import bid, micro_usd
 HOURS_PER_MONTH: Final = 720
 MESSAGE_LENGTH_MAX: Final = 300
 USD_PER_HOUR_MAX: Final = 10_000  # the dearest public offer asks 40
+USD_PER_GB_MAX: Final = 1  # the dearest public offer asks 0.10
 GPUS_MAX: Final = 1_024
 _RUNNING: Final = "running"
 # `unknown`: the host is not heard. Its instance may run and is billed as before, so it runs until something says otherwise.
@@ -43,6 +44,7 @@ def _or_none(value: Any, read: ValidatorFunctionWrapHandler) -> Any:
 
 _Lenient = WrapValidator(_or_none)
 _Usd = Annotated[Decimal, Field(ge=0, le=USD_PER_HOUR_MAX)]
+_UsdPerGb = Annotated[Decimal, Field(ge=0, le=USD_PER_GB_MAX)]
 _Text = Annotated[str | None, _Lenient]
 
 
@@ -66,6 +68,10 @@ class OfferRow(_Row):
     dlperf: Annotated[float | None, _Lenient] = None
     reliability: Annotated[float | None, _Lenient] = None
     geolocation: _Text = None
+    inet_down_cost: Annotated[_UsdPerGb | None, _Lenient] = None
+    inet_up_cost: Annotated[_UsdPerGb | None, _Lenient] = None
+    inet_down: Annotated[float | None, _Lenient] = None
+    duration: Annotated[float | None, _Lenient] = None
 
     def offer(self, autogroup: Autogroup) -> Offer | None:
         """Return the offer with a disk of the autogroup's size, None where it has no price, or none that we are ready to pay."""
@@ -87,6 +93,10 @@ class OfferRow(_Row):
             reliability=min(1.0, max(0.0, _finite(self.reliability))),
             geolocation=self.geolocation or "",
             bid_micro_usd_per_hour=ours,
+            down_micro_usd_per_gb=micro_usd(self.inet_down_cost or Decimal(0)),
+            up_micro_usd_per_gb=micro_usd(self.inet_up_cost or Decimal(0)),
+            down_mbit_per_s=max(0.0, _finite(self.inet_down)),
+            ends_in_s=None if self.duration is None else max(0.0, _finite(self.duration)),
         )
 
     def _bid(self, autogroup: Autogroup) -> int | None:

@@ -1,8 +1,7 @@
 """What a worker can carry: measured where it has been measured, expected where it has not, unknown otherwise.
 
-Three sources, best first: the worker's own measurement, the mean of what the same autogroup measured on the same GPU model and
-count, and the marketplace's benchmark (`dlperf`) times the ratio of the two that the autogroup has shown on other models. An
-autogroup that was never measured has no expectation at all: None, which is not zero and not a guess.
+What is expected of machines that have not been measured yet is the business of `expecting`. An autogroup that was never measured
+has no expectation at all: None, which is not zero and not a guess.
 """
 
 from __future__ import annotations
@@ -11,47 +10,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from functions.core.expecting import Expectation, Measured, measured, perf_key, with_sample
 from functions.core.lifecycle import COMING_OR_SERVING, WorkerState
-from functions.core.model import Offer, Rental, Worker
+from functions.core.model import Offer, Worker
 from functions.core.routing import is_routable, is_silent
 from functions.core.scaler_state import LearnedPerf, ScalerState
 
 PEERS_MIN: Final = 2
-_SAMPLES_MAX: Final = 20  # beyond it an old mean would outweigh a new driver or engine version
-_KEY_SEPARATOR: Final = "|"
+LEARNED_MAX: Final = 200  # GPU models of all autogroups; beyond it those that were measured longest ago are forgotten
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """What may be expected of machines that have not been measured yet."""
+    """What may be expected of machines, measured or not."""
 
-    learned: Mapping[str, LearnedPerf]
-    perf_per_dlperf: Mapping[str, float]  # by autogroup
+    measured: Measured
 
     def of_worker(self, worker: Worker) -> float | None:
         """Return the load per second of a worker: measured, else expected, else None."""
         if worker.condition.perf > 0:
             return worker.condition.perf
-        return self._expected(worker.rental.autogroup, worker.rental)
+        rental = worker.rental
+        expected = self.measured.of(rental.autogroup, rental.gpu_name, rental.num_gpus, dlperf=rental.dlperf)
+        return None if expected is None else expected.perf
 
-    def of_offer(self, autogroup: str, offer: Offer) -> float | None:
-        """Return the load per second to be expected of an offer, None if nothing can be said."""
-        return self._expected(autogroup, offer)
+    def of_offer(self, autogroup: str, offer: Offer) -> Expectation | None:
+        """Return what is to be expected of an offer, None if nothing can be said."""
+        return self.measured.of(autogroup, offer.gpu_name, offer.num_gpus, dlperf=offer.dlperf)
 
     def knows(self, autogroup: str) -> bool:
         """Tell whether this autogroup was ever measured."""
-        return autogroup in self.perf_per_dlperf
-
-    def _expected(self, autogroup: str, machine: Offer | Rental) -> float | None:
-        learned = self.learned.get(perf_key(autogroup, machine.gpu_name, machine.num_gpus))
-        if learned is not None:
-            return learned.perf
-        return machine.dlperf * self.perf_per_dlperf.get(autogroup, 0.0) or None
-
-
-def perf_key(autogroup: str, gpu_name: str, num_gpus: int) -> str:
-    """Return the key under which a measurement is remembered."""
-    return _KEY_SEPARATOR.join((autogroup, gpu_name, str(num_gpus)))
+        return autogroup in self.measured.autogroups
 
 
 def peers_perf(learned: Mapping[str, LearnedPerf], autogroup: str, offer: Offer) -> float | None:
@@ -62,28 +51,18 @@ def peers_perf(learned: Mapping[str, LearnedPerf], autogroup: str, offer: Offer)
 
 def outlook(state: ScalerState) -> Outlook:
     """Return what the measurements so far let expect."""
-    perf: dict[str, float] = {}
-    dlperf: dict[str, float] = {}
-    for key, learned in state.learned.items():
-        autogroup = key.partition(_KEY_SEPARATOR)[0]
-        perf[autogroup] = perf.get(autogroup, 0.0) + learned.perf * learned.samples
-        dlperf[autogroup] = dlperf.get(autogroup, 0.0) + learned.dlperf * learned.samples
-    ratios = {autogroup: total / dlperf[autogroup] if dlperf[autogroup] > 0 else 0.0 for autogroup, total in perf.items()}
-    return Outlook(learned=state.learned, perf_per_dlperf=ratios)
+    return Outlook(measured=measured(state.learned))
 
 
-def learn(learned: Mapping[str, LearnedPerf], worker: Worker) -> Mapping[str, LearnedPerf]:
-    """Add one worker's measurement to the running means."""
+def learn(learned: Mapping[str, LearnedPerf], worker: Worker, *, now_s: float) -> Mapping[str, LearnedPerf]:
+    """Add one worker's measurement to what is known of its like."""
     rental = worker.rental
     key = perf_key(rental.autogroup, rental.gpu_name, rental.num_gpus)
-    before = learned.get(key, LearnedPerf(perf=0.0, samples=0))
-    weight = min(before.samples, _SAMPLES_MAX - 1)
-    after = LearnedPerf(
-        perf=(before.perf * weight + worker.condition.perf) / (weight + 1),
-        dlperf=(before.dlperf * weight + rental.dlperf) / (weight + 1),
-        samples=weight + 1,
-    )
-    return {**learned, key: after}
+    after = with_sample(learned.get(key), perf=worker.condition.perf, dlperf=rental.dlperf, now_s=now_s)
+    known = {**learned, key: after}
+    while len(known) > LEARNED_MAX:
+        del known[min(known, key=lambda one: known[one].measured_at_s)]
+    return known
 
 
 def is_heard(worker: Worker, *, now_s: float) -> bool:

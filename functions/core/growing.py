@@ -1,8 +1,7 @@
 """What to add when the fleet is too small: undrain, then start what is stopped, then rent.
 
-Order by speed and price: a draining worker is back at once, a stopped one in seconds, a rented one in minutes. Offers are chosen by
-expected load per second per dollar, where no more load counts than is missing, times the machine's reliability, and times its
-share of what each worker must carry if `max_workers` is to suffice: the cheapest load is no use where it takes the last place.
+Order by speed and price: a draining worker is back at once, a stopped one in seconds, a rented one in minutes. Which offer is
+rented is the business of `choosing`.
 
 An autogroup that was never measured has no expected performance. It is *explored* once anything is asked: up to `test_workers` of
 it are rented, so that every autogroup of the group gets measured and the better value is known. While nothing at all is
@@ -19,20 +18,20 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from functions.core.capacity import is_coming, is_heard
+from functions.core.choosing import Candidate, Choice, best, candidates, trials_under_way
 from functions.core.fleet import Fleet
 from functions.core.labels import emptiest_shard, new_worker_id
 from functions.core.lifecycle import HELD, WorkerState
-from functions.core.model import Offer, Worker
+from functions.core.model import Worker
 from functions.core.plan import Action, Rent, Start, Undrain, advance
 from functions.core.pricing import Headroom, dollars
 from functions.core.sizing import Need
-from functions.core.snapshot import OFFERS_MAX, Snapshot
+from functions.core.snapshot import Snapshot
 from protocol.report import Phase
 
 RENTS_PER_TICK_MAX: Final = 8
 # A machine that was measured a little slower than was expected is not followed by another one for the difference.
 RESERVE_SLACK: Final = 0.1
-AVOIDED_AT_LEAST_S: Final = 300.0
 _S = WorkerState
 
 
@@ -81,22 +80,6 @@ class Growth:
     sentences: tuple[str, ...]
     wanted: frozenset[str]
     facts: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """An offer for one autogroup; `perf` is None while the autogroup was never measured."""
-
-    autogroup: str
-    offer: Offer
-    perf: float | None
-
-    def score(self, missing_load: float, places: int) -> float:
-        """Return useful load per second per dollar, weighted; one that was never measured goes by its benchmark."""
-        perf = self.offer.dlperf if self.perf is None else self.perf
-        if missing_load > 0:
-            perf = min(perf, missing_load) * min(1.0, perf * places / missing_load)
-        return perf * self.offer.reliability / self.offer.running_micro_usd_per_hour
 
 
 def shortage(fleet: Fleet, need: Need) -> Shortage:
@@ -185,7 +168,7 @@ def _rent(snapshot: Snapshot, fleet: Fleet, need: Need, missing: Shortage, room:
         return Growth(actions=(), sentences=tuple(_sentence(reason) for reason in reasons), wanted=frozenset())
     if room.workers < 1 or room.micro_usd_per_hour <= 0:
         return Growth(actions=(), sentences=(_full(snapshot, room),), wanted=frozenset(), facts=_cut(missing))
-    market = _Market(snapshot=snapshot, fleet=fleet, wanted=wanted)
+    market = _Market(snapshot=snapshot, fleet=fleet, wanted=wanted, need=need)
     rents, room = market.pick(missing, explored, room)
     sentences = [*reasons, *market.silences()] if not rents else reasons
     facts = {} if rents or not missing.any else _cut(missing) if market.is_too_dear(room) else {"no_offers": float(len(wanted))}
@@ -235,22 +218,35 @@ class _Market:
     snapshot: Snapshot
     fleet: Fleet
     wanted: frozenset[str]
+    need: Need
 
     def pick(self, missing: Shortage, explored: dict[str, int], room: Headroom) -> tuple[tuple[Rent, ...], Headroom]:
         """Return the rents that cover what is missing, best value first, within the ceilings."""
         rents: list[Rent] = []
-        left, quotas = self._candidates(missing, room), dict(explored)
+        left = candidates(self.snapshot, self.fleet, self.wanted, room, desperate=missing.running_workers > 0)
+        quotas, trials = dict(explored), trials_under_way(self.fleet)
         for _ in range(RENTS_PER_TICK_MAX):
-            best = self._best(left, missing, quotas, room)
-            if best is None:
+            chosen = best(left, self._choice(missing, quotas), trials, room)
+            if chosen is None:
                 break
-            rents.append(self._rent(best, missing, rents))
+            rents.append(self._rent(chosen, missing, rents))
             # Offers of one machine overlap: taking one shrinks the others, so one a machine and decision.
-            left = [candidate for candidate in left if candidate.offer.machine_id != best.offer.machine_id]
-            room = room.less(best.offer.running_micro_usd_per_hour)
-            missing = missing.less(best.perf or 0.0, rented=True)
-            quotas[best.autogroup] = quotas.get(best.autogroup, 0) - 1
+            left = [candidate for candidate in left if candidate.offer.machine_id != chosen.offer.machine_id]
+            room = room.less(chosen.offer.running_micro_usd_per_hour)
+            missing = missing.less(chosen.perf or 0.0, rented=True)
+            quotas[chosen.autogroup] = quotas.get(chosen.autogroup, 0) - 1
+            trials[chosen.key] += chosen.is_trial
         return tuple(rents), room
+
+    def _choice(self, missing: Shortage, quotas: dict[str, int]) -> Choice:
+        return Choice(
+            missing_load=missing.load(),
+            running_load=self.need.running_load,
+            quotas=quotas,
+            serves=missing.any,
+            desperate=missing.running_workers > 0,
+            trials_max=self.snapshot.group.test_workers,
+        )
 
     def silences(self) -> Iterator[str]:
         """Say, for each wanted autogroup, why nothing of it was rented."""
@@ -268,56 +264,24 @@ class _Market:
         prices = [offer.running_micro_usd_per_hour for name in self.wanted for offer in self.snapshot.offers.get(name, ())]
         return bool(prices) and not any(map(room.admits, prices))
 
-    def _candidates(self, missing: Shortage, room: Headroom) -> list[Candidate]:
-        affordable = self._affordable(room)
-        failed_s = {
-            machine.machine_id: machine.since_s for machine in self.snapshot.state.avoided if self.fleet.now_s < machine.until_s
-        }
-        left = [candidate for candidate in affordable if candidate.offer.machine_id not in failed_s]
-        if left or missing.running_workers <= 0:
-            return left
-        # Where nothing runs and nothing else can be had, a machine that failed a while ago is better than none.
-        rested = [one for one in affordable if self.fleet.now_s - failed_s[one.offer.machine_id] >= AVOIDED_AT_LEAST_S]
-        return sorted(rested, key=lambda one: (failed_s[one.offer.machine_id], one.offer.offer_id))[:1]
-
-    def _affordable(self, room: Headroom) -> list[Candidate]:
-        taken = {worker.rental.offer_id for worker in self.snapshot.workers if worker.rental.state in HELD}
-        return [
-            Candidate(autogroup=name, offer=offer, perf=self.fleet.outlook.of_offer(name, offer))
-            for name in sorted(self.wanted)
-            for offer in self.snapshot.offers.get(name, ())[:OFFERS_MAX]
-            if offer.offer_id not in taken and room.admits(offer.running_micro_usd_per_hour)
-        ]
-
-    def _best(self, left: list[Candidate], missing: Shortage, quotas: dict[str, int], room: Headroom) -> Candidate | None:
-        affordable = [candidate for candidate in left if room.admits(candidate.offer.running_micro_usd_per_hour)]
-        measured = [candidate for candidate in affordable if candidate.perf is not None] if missing.any else []
-        # Where nothing runs at all, a machine of which nothing can be expected is better than none.
-        desperate = missing.running_workers > 0
-        untested = [one for one in affordable if one.perf is None and (desperate or quotas.get(one.autogroup, 0) > 0)]
-        # What serves now comes before what teaches for later.
-        return _highest(measured, missing.load(), room.workers) if measured else _highest(untested, 0.0, room.workers)
-
-    def _rent(self, best: Candidate, missing: Shortage, rents: Iterable[Rent]) -> Rent:
+    def _rent(self, chosen: Candidate, missing: Shortage, rents: Iterable[Rent]) -> Rent:
         now_s, endpoint = self.fleet.now_s, self.snapshot.group.endpoint
         workers = advance(self.snapshot.workers, rents, endpoint=endpoint, now_s=now_s)
         shard = emptiest_shard(workers, max_workers=self.snapshot.group.max_workers)
-        attempt = sum(worker.rental.offer_id == best.offer.offer_id for worker in workers)
+        attempt = sum(worker.rental.offer_id == chosen.offer.offer_id for worker in workers)
         return Rent(
-            worker_id=new_worker_id(endpoint, best.offer, shard=shard, now_s=now_s, attempt=attempt),
-            autogroup=best.autogroup,
-            offer=best.offer,
-            reason=_why(best, missing),
+            worker_id=new_worker_id(endpoint, chosen.offer, shard=shard, now_s=now_s, attempt=attempt),
+            autogroup=chosen.autogroup,
+            offer=chosen.offer,
+            reason=_why(chosen, missing),
         )
 
 
-def _highest(candidates: Iterable[Candidate], missing_load: float, places: int) -> Candidate | None:
-    return max(candidates, key=lambda one: (one.score(missing_load, places), -one.offer.offer_id, one.autogroup), default=None)
-
-
-def _why(best: Candidate, missing: Shortage) -> str:
-    offer = best.offer
-    what = f"{offer.num_gpus}x {offer.gpu_name} of {best.autogroup} at {dollars(offer.running_micro_usd_per_hour)} an hour"
-    if best.perf is None:
+def _why(chosen: Candidate, missing: Shortage) -> str:
+    offer = chosen.offer
+    what = f"{offer.num_gpus}x {offer.gpu_name} of {chosen.autogroup} at {dollars(offer.running_micro_usd_per_hour)} an hour"
+    if chosen.perf is None:
         return f"{what}, to measure this autogroup"
-    return _because(f"{what}, {best.perf:.1f} load/s expected", missing)
+    if chosen.is_trial:
+        return _because(f"{what}, {chosen.perf:.1f} load/s expected of a GPU that was not measured yet", missing)
+    return _because(f"{what}, {chosen.perf:.1f} load/s expected", missing)

@@ -21,6 +21,7 @@ from functions.core.model import Worker
 from functions.core.plan import Action, Destroy, Fault, Forget, MarkReady
 from functions.core.scaler_state import Avoided, Halt, ScalerState
 from functions.core.snapshot import Snapshot
+from functions.core.track_record import with_boot, with_stay
 
 BREAKER_FAILURES: Final = 4  # a third of unverified machines fail (measured 2024): one group in 80 meets this by chance
 BREAKER_HALT_S: Final = 900.0
@@ -94,11 +95,16 @@ def _learn_from(state: ScalerState, action: Action, known: Mapping[str, Worker],
         case MarkReady(worker_id=worker_id):
             worker = known[worker_id]
             failures = {name: count for name, count in state.boot_failures.items() if name != worker.rental.autogroup}
-            return replace(state, learned=learn(state.learned, worker), boot_failures=failures)
+            state = with_boot(state, worker, ready=True, now_s=now_s)
+            return replace(state, learned=learn(state.learned, worker, now_s=now_s), boot_failures=failures)
         case Destroy(worker_id=worker_id, reason=reason, fault=fault) if fault is not None:
             worker = known[worker_id]
             state = _avoid(state, worker, reason, fault, now_s=now_s)
+            if fault is Fault.BOOT:
+                state = with_boot(state, worker, ready=False, now_s=now_s)
             return _count_failure(state, worker.rental.autogroup, reason, now_s=now_s) if fault in COUNTED else state
+        case Forget(worker_id=worker_id):
+            return with_stay(state, known[worker_id])
         case _:
             return state
 

@@ -88,13 +88,18 @@ class Autogroup:
     launch_args: str = ""
     gpu_ram: float = 0.0
     disk_gb: float = 16.0
+    download_gb: float | None = None  # what a new machine downloads, image and model; None: not said
+    traffic_gb_per_hour: float = 0.0  # what a serving machine sends
     boot_timeout_s: float = 900.0
     report_addr_token: bool = False  # put the worker's token into REPORT_ADDR, for workers that know of no token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """A machine for rent now. Prices are for the disk size that was searched for, and with our bid where it is rented by one."""
+    """A machine for rent now. Prices are for the disk size that was searched for, and with our bid where it is rented by one.
+
+    Traffic is billed by the gigabyte, in and out. `ends_in_s`: for how long the host offers it, None if it does not say.
+    """
 
     offer_id: int
     machine_id: int
@@ -107,6 +112,10 @@ class Offer:
     reliability: float
     geolocation: str = ""
     bid_micro_usd_per_hour: int | None = None  # for the machine without its storage; None: on demand
+    down_micro_usd_per_gb: int = 0
+    up_micro_usd_per_gb: int = 0
+    down_mbit_per_s: float = 0.0  # 0: not said
+    ends_in_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,11 +151,13 @@ class Rental:
     instance_id: int | None = None
     offer_id: int = 0
     machine_id: int = 0
+    host_id: int = 0
     gpu_name: str = ""
     num_gpus: int = 1
     bid_micro_usd_per_hour: int | None = None  # what was bid for the machine; None: rented on demand
     running_micro_usd_per_hour: int = 0
     stopped_micro_usd_per_hour: int = 0
+    up_micro_usd_per_gb: int = 0
     dlperf: float = 0.0
     reason: str = ""
     drain_to: WorkerState | None = None  # STOPPING or DESTROYING: what follows the drain

@@ -15,11 +15,27 @@ class LearnedPerf:
     """Measured performance of one autogroup on one GPU model: running means over `samples` workers, perf in load units per second.
 
     `dlperf` is the marketplace's own benchmark of the same machines: their ratio predicts GPU models that were never measured.
+    `deviations` is the sum of the squared deviations of log perf from its mean. See `core.expecting`.
     """
 
     perf: float
     samples: int
     dlperf: float = 0.0
+    deviations: float = 0.0
+    measured_at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootRecord:
+    """How rents of one autogroup, or on one host, went of late: those that became ready, those that did not, and in how long.
+
+    `boot_s` is the mean time from rent to ready, 0 while none was seen. Counts are halved now and then, so that the past fades.
+    """
+
+    ready: float = 0.0
+    failed: float = 0.0
+    boot_s: float = 0.0
+    at_s: float = 0.0  # of the last event
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,4 +101,7 @@ class ScalerState:
     shards: tuple[int, ...] = ()  # those that hold workers, so that routers of a small fleet in a large group find it
     credit: tuple[CreditReading, ...] = ()  # since the last payment, oldest first
     credit_asked_at_s: float = 0.0  # answered or not
+    boots: Mapping[str, BootRecord] = field(default_factory=dict)  # by autogroup
+    hosts: Mapping[str, BootRecord] = field(default_factory=dict)  # by host id
+    stay_s: float = 0.0  # mean time from rent to release of workers that nothing was wrong with, 0 while none was seen
     said: tuple[str, ...] = ()  # the sentences of the last decision, so that an unchanged one is not recorded again

@@ -69,7 +69,7 @@ def a_worker(number: int = 1, state: WorkerState = WorkerState.READY, *, age_s: 
         "state": state,
         "state_since_s": since_s,
         "autogroup": "a",
-        "created_at_s": since_s - 300,
+        "created_at_s": since_s - (0 if state in {WorkerState.RENTING, WorkerState.BOOTING} else 300),
         "instance_id": number if rented else None,
         "offer_id": number,
         "machine_id": number + 1000,

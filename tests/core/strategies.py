@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Assignments, Condition, EndpointState, Instance, Offer, WaitingRequest, Worker
-from functions.core.scaler_state import Avoided, DemandSample, Halt, LearnedPerf, LoadPeak, ScalerState
+from functions.core.scaler_state import Avoided, BootRecord, DemandSample, Halt, LearnedPerf, LoadPeak, ScalerState
 from functions.core.snapshot import Snapshot
 from protocol.report import Phase
 from tests.core.builders import NOW_S, PREFIX, a_group, a_worker, an_autogroup, an_offer, worker_id
@@ -22,6 +22,8 @@ moments_s = ages_s.map(lambda age_s: NOW_S - age_s)
 loads = st.one_of(st.just(0.0), st.floats(0, 5_000))
 perfs = st.one_of(st.just(0.0), st.floats(1, 500))
 prices = st.integers(1, 3_000_000)
+counts = st.floats(0, 40)
+boot_records = st.builds(BootRecord, ready=counts, failed=counts, boot_s=st.floats(0, 900), at_s=moments_s)
 
 
 @st.composite
@@ -88,6 +90,10 @@ def offers(draw: st.DrawFn, first: int) -> tuple[Offer, ...]:
             running_micro_usd_per_hour=draw(st.one_of(st.just(0), prices)),
             dlperf=draw(st.one_of(st.just(0.0), st.floats(1, 500))),
             reliability=draw(st.floats(0, 1)),
+            up_micro_usd_per_gb=draw(st.sampled_from((0, 10_000))),
+            down_micro_usd_per_gb=draw(st.sampled_from((0, 10_000))),
+            down_mbit_per_s=draw(st.sampled_from((0.0, 5.0, 800.0))),
+            ends_in_s=draw(st.sampled_from((None, 0.0, 3_600.0))),
         )
         for index in range(draw(st.integers(0, 4)))
     )
@@ -104,7 +110,16 @@ def states(draw: st.DrawFn) -> ScalerState:
         samples=tuple(DemandSample(at_s=at_s, assigned_load=given, waiting_load=wait) for at_s, given, wait in sorted(samples)),
         learned=draw(
             st.dictionaries(
-                keys, st.builds(LearnedPerf, perf=st.floats(1, 500), samples=st.integers(1, 5), dlperf=perfs), max_size=3
+                keys,
+                st.builds(
+                    LearnedPerf,
+                    perf=st.floats(1, 500),
+                    samples=st.integers(1, 5),
+                    dlperf=perfs,
+                    deviations=st.floats(0, 2),
+                    measured_at_s=st.sampled_from((0.0, NOW_S)),
+                ),
+                max_size=3,
             )
         ),
         avoided=tuple(
@@ -122,6 +137,9 @@ def states(draw: st.DrawFn) -> ScalerState:
                 st.sampled_from(AUTOGROUPS), st.builds(Halt, until_s=st.just(NOW_S + 60), reason=st.just("x")), max_size=1
             )
         ),
+        boots=draw(st.dictionaries(st.sampled_from(AUTOGROUPS), boot_records, max_size=2)),
+        hosts=draw(st.dictionaries(st.just("1"), boot_records)),
+        stay_s=draw(st.sampled_from((0.0, 1.0, 7_200.0))),
         unlisted={worker_id(1): draw(st.integers(0, 4))},
         unready_since_s={worker_id(2): draw(moments_s)},
     )

@@ -509,7 +509,7 @@ def test_a_worker_that_becomes_ready_teaches_its_performance() -> None:
     plan = decide(a_snapshot(booted, state=a_state(measured=False)), now_s=NOW_S)
 
     assert [type(action) for action in plan.actions] == [MarkReady]
-    assert plan.state.learned == {"a|RTX 4090|1": LearnedPerf(perf=80.0, samples=1, dlperf=100.0)}
+    assert plan.state.learned == {"a|RTX 4090|1": LearnedPerf(perf=80.0, samples=1, dlperf=100.0, measured_at_s=NOW_S)}
 
 
 def test_what_was_assigned_to_a_forgotten_worker_stays_in_the_total() -> None:

@@ -166,6 +166,23 @@ def test_offers_that_cannot_be_read_are_counted(caplog: pytest.LogCaptureFixture
     assert "search for a: 3 of 4 offers cannot be read" in caplog.text
 
 
+def test_traffic_is_priced_by_the_gigabyte_and_a_term_has_an_end() -> None:
+    row = offer_row(inet_down_cost=0.0026041666666666665, inet_up_cost=0.00390625, inet_down=718.1, duration=4798013.09)
+    marketplace, _, _ = adapter(offers(row))
+    (offer,) = marketplace.search(AUTOGROUP)
+
+    assert (offer.down_micro_usd_per_gb, offer.up_micro_usd_per_gb) == (2_605, 3_907)
+    assert (offer.down_mbit_per_s, offer.ends_in_s) == (718.1, 4798013.09)
+
+
+def test_traffic_and_term_that_nobody_can_mean_are_not_said() -> None:
+    row = offer_row(inet_down_cost=-1, inet_up_cost="free", inet_down=-1.8e12, duration=None)
+    marketplace, _, _ = adapter(offers(row))
+    (offer,) = marketplace.search(AUTOGROUP)
+
+    assert (offer.down_micro_usd_per_gb, offer.up_micro_usd_per_gb, offer.down_mbit_per_s, offer.ends_in_s) == (0, 0, 0.0, None)
+
+
 GARBAGE = {"dlperf": -1.8e12, "reliability": 7.0, "geolocation": None, "host_id": "x", "inet_up": -1.8e12, "gpu_max_temp": -5}
 
 
