@@ -134,7 +134,7 @@ def without(known: LearnedPerf, perf: float) -> LearnedPerf | None:
 def _mean_benchmark(before: float, now: float, weight: int) -> float:
     if before <= 0 or now <= 0:
         return max(before, now)
-    return before * (now / before) ** (1 / (weight + 1))
+    return before * math.exp(math.log(now / before) / (weight + 1))
 
 
 def _spread(models: Iterable[LearnedPerf]) -> float:
