@@ -39,6 +39,11 @@ class Bill:
         if micro_usd_per_hour:
             self._open[machine] = (now_ms, micro_usd_per_hour)
 
+    def begin(self, *, now_s: float) -> None:
+        """Forget what was billed before now; what bills goes on billing."""
+        self.spans.clear()
+        self._open = {machine: (round(now_s * 1_000), price) for machine, (_, price) in self._open.items()}
+
     def close(self, *, now_s: float) -> None:
         """End everything."""
         for machine in list(self._open):

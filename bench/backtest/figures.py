@@ -18,36 +18,46 @@ class Figures:
     trace: str
     policy: str
     usd: float
-    ideal_usd: float  # every machine always full, bought by the second: nobody can pay less
+    bound_usd: float  # the lower bound (see `bound`); NaN: not asked for
+    ideal_usd: float  # every machine always full, bought by the second
     within_target: float
     dropped: float
     wait_p50_s: float
     wait_p95_s: float
     wait_p99_s: float
     running_max: int
+    seconds: float  # of computation
+
+    @property
+    def ratio(self) -> float:
+        """Dollars over the lower bound."""
+        return self.usd / self.bound_usd
 
     def json(self) -> dict[str, Any]:
-        """Return the JSON object."""
-        return asdict(self)
+        """Return the JSON object. What is not known is null."""
+        return {name: None if value != value else value for name, value in asdict(self).items()}  # noqa: PLR0124 - NaN is not itself
 
 
-def figures(name: str, policy: str, world: World, *, target_s: float = TARGET_S) -> Figures:
-    """Sum up a finished run."""
-    began = world.served.began_s
-    waits = sorted(at_s - world.arrival(index).at_s for index, at_s in enumerate(began) if not math.isnan(at_s))
-    load = sum(world.arrival(index).load for index in range(len(began)))
-    kind = world.rules.machine
+def figures(world: World, policy: str, *, bound_usd: float = math.nan, seconds: float = math.nan) -> Figures:
+    """Sum up a finished run: the part of its trace that is judged."""
+    trace, kind = world.trace, world.rules.machine
+    asked = range(trace.judged_from, len(trace.arrivals))
+    began = [world.served.began_s[request] for request in asked]
+    waits = sorted(at_s - trace.arrivals[request].at_s for request, at_s in zip(asked, began, strict=True) if not math.isnan(at_s))
+    load = sum(trace.arrivals[request].load for request in asked)
     return Figures(
-        trace=name,
+        trace=trace.name,
         policy=policy,
         usd=float(world.bill.total_micro_usd()) / 1e6,
+        bound_usd=bound_usd,
         ideal_usd=load / kind.perf / 3_600 * kind.running_micro_usd_per_hour / 1e6,
-        within_target=sum(wait_s <= target_s for wait_s in waits) / len(began),
-        dropped=len(world.served.dropped) / len(began),
+        within_target=sum(wait_s <= TARGET_S for wait_s in waits) / len(asked),
+        dropped=sum(request in world.served.dropped for request in asked) / len(asked),
         wait_p50_s=_quantile(waits, 0.50),
         wait_p95_s=_quantile(waits, 0.95),
         wait_p99_s=_quantile(waits, 0.99),
         running_max=max(moment.running for moment in world.history),
+        seconds=seconds,
     )
 
 

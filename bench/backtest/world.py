@@ -2,8 +2,8 @@
 
 Events in order of time: a request arrives, ends, or gives up; a machine becomes ready; the policy looks. The router is the same
 for all: least expected completion among machines where the wait for a slot is at most `max_queue_time_s`, else one queue in order
-of arrival. A request *waits* from its arrival until a machine begins it; one that has waited `patience_s` is dropped. A machine
-that is destroyed while it serves loses the work: its requests queue again, in front, and begin when they begin again.
+of arrival. A request *waits* from its arrival until a machine begins it; one that has queued for `patience_s` is dropped. A machine
+that is destroyed while it serves loses the work: its requests queue anew, in front, and begin when they begin again.
 
 Luck is the machine's, not the policy's: the boots of the n-th machine that is rented are drawn from the seed and n, so that two
 policies that rent alike meet alike. A machine whose start is refused has lost its GPUs to someone else: no later start succeeds,
@@ -124,9 +124,10 @@ class World:
         self.bill = Bill()
         self.served = Served(began_s=[math.nan] * len(trace.arrivals))
         self.history: list[Moment] = []
-        self._trace = trace
+        self.trace = trace
         self._policy = policy
         self._ready: list[Unit] = []
+        self._requeued_at_s: dict[int, float] = {}
         self._counts = dict.fromkeys(State, 0)
         self._events: list[tuple[float, int, str, Unit | None, int]] = []
         self._sequence = 0
@@ -135,7 +136,7 @@ class World:
 
     def arrival(self, request: int) -> Arrival:
         """Return a request of the trace."""
-        return self._trace.arrivals[request]
+        return self.trace.arrivals[request]
 
     def count(self, *states: State) -> int:
         """Return how many machines are in one of these states."""
@@ -187,9 +188,10 @@ class World:
         """Play the trace to its end and until everything in it is served or dropped."""
         for _ in range(self.rules.begin_ready):
             self._turn(self._made_unit(), State.READY)
+        self._push(self.trace.judged_from_s, "judge", None, 0)
         self._look_in(0.0)
-        arrivals = self._trace.arrivals
-        index, end_s = 0, self._trace.duration_s
+        arrivals = self.trace.arrivals
+        index, end_s = 0, self.trace.duration_s
         while True:
             event_s = self._events[0][0] if self._events else math.inf
             if index < len(arrivals) and arrivals[index].at_s <= event_s:
@@ -226,7 +228,10 @@ class World:
     def _happen(self) -> None:
         self.now_s, _, what, unit, version = heapq.heappop(self._events)
         if unit is None:
-            if what == "look" and self.now_s == self._looking_at_s:
+            if what == "judge":
+                self.bill.begin(now_s=self.now_s)
+                self.history.clear()
+            elif self.now_s == self._looking_at_s:
                 self._look()
             return
         if what == "end":
@@ -257,7 +262,7 @@ class World:
             self._push(at_s, "look", None, 0)
 
     def _arrive(self, request: int) -> None:
-        load = self._trace.arrivals[request].load
+        load = self.trace.arrivals[request].load
         self.arrived_load += load
         if self.waiting or not self._place(request):
             self.waiting.append(request)
@@ -265,7 +270,7 @@ class World:
             self._look_in(WAKE_AFTER_S)
 
     def _place(self, request: int) -> bool:
-        load = self._trace.arrivals[request].load
+        load = self.trace.arrivals[request].load
         best, best_s = None, math.inf
         for unit in self._ready:
             station = unit.station
@@ -282,13 +287,13 @@ class World:
     def _place_waiting(self) -> None:
         while self.waiting:
             request = self.waiting[0]
-            if self.now_s - self._trace.arrivals[request].at_s > self.rules.patience_s:
+            if self._gives_up(request):
                 self._drop(self.waiting.popleft())
                 continue
             if not self._place(request):
                 return
             self.waiting.popleft()
-            self.waiting_load -= self._trace.arrivals[request].load
+            self.waiting_load -= self.trace.arrivals[request].load
 
     def _maybe_end(self, unit: Unit) -> None:
         """End what ends now. What was admitted since may have put it off."""
@@ -304,8 +309,12 @@ class World:
             self._place_waiting()
 
     def _give_up(self) -> None:
-        while self.waiting and self.now_s - self._trace.arrivals[self.waiting[0]].at_s > self.rules.patience_s:
+        while self.waiting and self._gives_up(self.waiting[0]):
             self._drop(self.waiting.popleft())
+
+    def _gives_up(self, request: int) -> bool:
+        queued_at_s = self._requeued_at_s.get(request, self.trace.arrivals[request].at_s)
+        return self.now_s - queued_at_s > self.rules.patience_s
 
     def _drop_rest(self) -> None:
         while self.waiting:
@@ -316,15 +325,16 @@ class World:
             self._drop(self.waiting.popleft())
 
     def _drop(self, request: int) -> None:
-        self.waiting_load -= self._trace.arrivals[request].load
+        self.waiting_load -= self.trace.arrivals[request].load
         self.served.dropped.add(request)
 
     def _requeue(self, unit: Unit) -> None:
         for request in sorted(unit.station.empty(), reverse=True):
             self.served.moved += 1
             self.served.began_s[request] = math.nan
+            self._requeued_at_s[request] = self.now_s
             self.waiting.appendleft(request)
-            self.waiting_load += self._trace.arrivals[request].load
+            self.waiting_load += self.trace.arrivals[request].load
 
     def _turn(self, unit: Unit, state: State, micro_usd_per_hour: int | None = None) -> None:
         self._counts[unit.state] -= 1

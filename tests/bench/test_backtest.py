@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from bench.backtest.bill import Bill
 from bench.backtest.figures import figures
-from bench.backtest.machines import Boots, Lognormal, Machine
+from bench.backtest.kinds import Kind, profile
+from bench.backtest.machines import Boots, Lognormal, Machine, Observed, UnreadableDuration, read_duration
 from bench.backtest.policies.headgate import Headgate, measured
 from bench.backtest.policies.peers import Concurrency, Static
 from bench.backtest.station import Station
-from bench.backtest.trace import Arrival, LoadModel, Trace, UnreadableTrace, read_trace, synthetic
+from bench.backtest.sweep import held_out_of, traces
+from bench.backtest.trace import Arrival, LoadModel, Trace, UnreadableTrace, read_trace, synthetic, warmed
 from bench.backtest.world import Rules, State, World
 from functions.core.model import EndpointGroup
 
@@ -113,7 +115,7 @@ def test_a_fleet_that_is_large_enough_begins_everything_at_once() -> None:
     boots = Boots(new=Lognormal(median_s=60.0, p95_s=70.0), never_ready=0.0)
     world = World(trace, Static(workers=3), Rules(machine=MACHINE, boots=boots)).run()
 
-    assert figures("t", "static", world).within_target == 1.0
+    assert figures(world, "static").within_target == 1.0
 
 
 def test_our_core_goes_to_zero_between_two_bursts_and_serves_both() -> None:
@@ -159,3 +161,116 @@ def test_a_row_without_a_number_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(UnreadableTrace, match="line 3"):
         read_trace(path, LoadModel())
+
+
+def test_two_policies_that_rent_alike_meet_the_same_luck() -> None:
+    world = World(a_trace([(0.0, 1.0)]), Static(workers=6), Rules(machine=MACHINE, seed=5)).run()
+    later = World(a_trace([(0.0, 1.0)]), Concurrency(workers_min=6), Rules(machine=MACHINE, seed=5)).run()
+    ready = [math.ceil(next(moment.at_s for moment in run.history if moment.ready >= 3) / 60) for run in (world, later)]
+
+    assert ready[0] == ready[1]
+
+
+def test_a_machine_whose_start_is_refused_never_starts_again() -> None:
+    @dataclass(slots=True)
+    class Insistent:
+        name: str = "insistent"
+        tries: list[bool] = field(default_factory=list)
+
+        def look(self, world: World) -> float:
+            unit = world.units[0]
+            if unit.state is State.READY:
+                world.stop(unit)
+            elif unit.state is State.STOPPED:
+                self.tries.append(world.start(unit))
+            return 30.0
+
+    policy = Insistent()
+    World(a_trace([(0.0, 1.0)]), policy, Rules(machine=MACHINE, boots=Boots(unavailable=1.0), begin_ready=1)).run()
+
+    assert len(policy.tries) > 10
+    assert not any(policy.tries)
+
+
+def test_a_request_whose_machine_is_taken_away_begins_when_it_begins_again() -> None:
+    @dataclass(slots=True)
+    class Rude:
+        name: str = "rude"
+
+        def look(self, world: World) -> float:
+            if world.now_s == 1_000.0:
+                world.destroy(world.units[0])
+            while world.count(State.READY, State.BOOTING) < 2:
+                world.rent()
+            return 1_000.0
+
+    trace = a_trace([(999.0, 50.0)])
+    world = World(trace, Rude(), Rules(machine=MACHINE, boots=SURE, begin_ready=1)).run()
+
+    assert world.served.began_s[0] >= 1_000.0
+
+
+def test_an_excerpt_is_played_twice_and_judged_once() -> None:
+    trace = Trace(name="t", arrivals=tuple(Arrival(at_s=float(at_s), load=20.0) for at_s in range(1_000)), duration_s=1_000.0)
+    world = World(warmed(trace), Static(workers=1), Rules(machine=MACHINE, boots=SURE, begin_ready=1)).run()
+
+    assert world.bill.total_micro_usd() == pytest.approx(MACHINE.running_micro_usd_per_hour * 1_000 / 3_600, rel=0.02)
+    assert figures(world, "static").within_target == 1.0
+
+
+def test_a_long_trace_is_played_once() -> None:
+    trace = synthetic(days=1, rate_per_s=0.01)
+
+    assert warmed(trace) is trace
+
+
+@pytest.mark.parametrize(
+    ("rates", "kind"),
+    [
+        ([10] * 100, Kind.STEADY),
+        ([5] * 50 + [20] * 50, Kind.DIURNAL),
+        ([0] * 60 + [15] * 40, Kind.BURSTS),
+        ([1] * 99 + [40] * 1, Kind.BURSTS),
+    ],
+)
+def test_the_kind_of_a_trace_follows_from_its_own_windows(rates: list[int], kind: Kind) -> None:
+    rows = [Arrival(at_s=window * 600.0 + index, load=1.0) for window, rate in enumerate(rates) for index in range(rate)]
+    trace = Trace(name="t", arrivals=(Arrival(at_s=0.0, load=0.001), *rows), duration_s=len(rates) * 600.0)
+
+    assert profile(trace).kind is kind
+
+
+def test_counts_are_thinned_and_keep_their_rates(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text("count\n" + "100\n" * 2_000 + "300\n" * 2_000)
+    trace = read_trace(path, LoadModel())
+    late = sum(arrival.at_s >= 2_000 for arrival in trace.arrivals)
+
+    assert len(trace.arrivals) == pytest.approx(100_000, rel=0.02)
+    assert late == pytest.approx(0.75 * len(trace.arrivals), rel=0.02)
+
+
+def test_the_trace_with_the_smallest_hash_of_its_name_is_held_out(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.csv").write_text("t_s,prompt_tokens,output_tokens\n1,2,3\n")
+    (tmp_path / "rates.csv").write_text("t_s,rate\n1,2\n")
+    every = traces(tmp_path, held_out=True)
+    kept_back = held_out_of(every)
+
+    assert kept_back is not None
+    assert kept_back.name == "c.csv"  # 2e7d…, before 3e23… of b and ca97… of a
+    assert kept_back not in traces(tmp_path, held_out=False)
+
+
+def test_boot_times_can_be_given_as_figures_or_as_a_file_of_measured_ones(tmp_path: Path) -> None:
+    path = tmp_path / "load.csv"
+    path.write_text("ms\n3000\n1000\n")
+
+    assert read_duration("20:60") == Lognormal(median_s=20.0, p95_s=60.0)
+    assert read_duration(str(path)) == Observed((1.0, 3.0))
+
+
+@pytest.mark.parametrize("said", ["20", "20:x", "60:20", "0:3", "no/such/file.csv"])
+def test_boot_times_that_cannot_be_read_are_told_what_they_need(said: str) -> None:
+    with pytest.raises(UnreadableDuration, match="median"):
+        read_duration(said)

@@ -1,0 +1,70 @@
+"""Who takes part: our core at the group's parameters, peers at their defaults, and the best fixed fleet in hindsight."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from bench.backtest.figures import Figures, figures
+from bench.backtest.kinds import DROPPED_MAX, GOALS, profile
+from bench.backtest.policies.headgate import Headgate, measured
+from bench.backtest.policies.peers import Concurrency, DocumentedVast, RequestRate, Static
+from bench.backtest.setting import Setting, peak_load_per_s
+from bench.backtest.trace import Trace, warmed
+from bench.backtest.world import Policy, World
+
+STATIC: Final = "static"
+
+
+def _headgate(trace: Trace, setting: Setting) -> Policy:
+    machine = setting.machine(trace)
+    return Headgate(group=setting.group, state=measured(machine.perf, gpu_name=machine.gpu_name, dlperf=machine.dlperf))
+
+
+ENTRANTS: Final[Mapping[str, Callable[[Trace, Setting], Policy]]] = {
+    "headgate": _headgate,
+    "skyserve": lambda _trace, _setting: RequestRate(),
+    "dstack": lambda _trace, _setting: RequestRate(name="dstack", down_after_s=600.0),
+    "kpa": lambda _trace, _setting: Concurrency(),
+    "ray serve": lambda _trace, _setting: Concurrency(
+        name="ray serve", util=1.0, stable_s=30.0, panic_s=None, down_after_s=600.0, workers_min=1
+    ),
+    "vast rule": lambda _trace, _setting: DocumentedVast(),
+    "kpa + pool": lambda _trace, _setting: Concurrency(name="kpa + pool", pool=16),
+}
+NAMES: Final = (*ENTRANTS, STATIC)
+
+
+def play(trace: Trace, policy: Policy, setting: Setting) -> World:
+    """Run one policy over a trace."""
+    return World(warmed(trace), policy, setting.rules(trace)).run()
+
+
+def enter(name: str, trace: Trace, setting: Setting) -> tuple[Figures, World]:
+    """Run the policy of this name. Raises KeyError."""
+    begun_s = time.process_time()
+    world = _best_static(trace, setting) if name == STATIC else play(trace, ENTRANTS[name](trace, setting), setting)
+    return figures(world, name, seconds=time.process_time() - begun_s), world
+
+
+def meets(row: Figures, trace: Trace) -> bool:
+    """Tell whether a run begins enough in time, and drops little enough, for a trace of this kind."""
+    return row.within_target >= GOALS[profile(trace).kind].within_target and row.dropped <= DROPPED_MAX
+
+
+def _best_static(trace: Trace, setting: Setting) -> World:
+    """Return the run of the smallest fixed fleet that serves well enough, by bisection; of a very large one if none does."""
+    low, high = 0, math.ceil(peak_load_per_s(trace, 60.0) / setting.machine(trace).perf * 2) + 1
+    best = play(trace, Static(workers=high), setting)
+    if not meets(figures(best, STATIC), trace):
+        return best
+    while high - low > 1:
+        middle = (low + high) // 2
+        tried = play(trace, Static(workers=middle), setting)
+        if meets(figures(tried, STATIC), trace):
+            best, high = tried, middle
+        else:
+            low = middle
+    return best
