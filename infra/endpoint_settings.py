@@ -62,10 +62,10 @@ class EndpointSettings(BaseModel):
         default=300.0, description="after how many seconds without demand the group may go to zero (0: at once, negative: never)"
     )
     scale_down_window: float = Field(
-        default=300.0, ge=0, le=3600, description="for how many seconds capacity that was needed is kept running, 0 to 3600"
+        default=180.0, ge=0, le=3600, description="for how many seconds capacity that was needed is kept running, 0 to 3600"
     )
-    burst_reserve: float = Field(
-        default=1.2, ge=0, le=10, description="stopped workers for this multiple of the highest load of late, 0 (none) to 10"
+    shortage_cost: float = Field(
+        default=20.0, ge=0, le=1000, description="how many times dearer being short of a worker is than an idle one, 0 to 1000"
     )
     ticket_ttl_s: int = Field(default=60, ge=5, le=3600, description="for how many seconds a route ticket is valid, 5 to 3600")
     endpoint_state: Literal["active", "suspended", "stopped"] = Field(

@@ -137,7 +137,8 @@ def _may_return(worker: Worker, fleet: Fleet) -> bool:
 def _start(fleet: Fleet, missing: Shortage) -> tuple[tuple[Action, ...], Shortage]:
     actions: list[Action] = []
     stopped = (worker for worker in fleet.available(_S.STOPPED) if fleet.is_configured(worker))
-    for worker in sorted(stopped, key=fleet.value, reverse=True):
+    # Of equals the one that stopped last: what is never needed is then stopped longest, and goes.
+    for worker in sorted(stopped, key=lambda one: (fleet.value(one), one.rental.state_since_s), reverse=True):
         if not missing.running or worker.rental.instance_id is None:
             break
         reason = _because("started from cold", missing)

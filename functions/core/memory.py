@@ -15,6 +15,7 @@ from typing import Final
 
 from functions.core.capacity import learn
 from functions.core.demand import Demand, add_sample, retired_load
+from functions.core.lead_time import with_arrival
 from functions.core.lifecycle import WorkerState
 from functions.core.listing import Listing
 from functions.core.model import Worker
@@ -58,7 +59,7 @@ def remember(snapshot: Snapshot, demand: Demand, repairs: Iterable[Action], *, n
         snapshot.state,
         samples=add_sample(snapshot.state.samples, demand, now_s=now_s),
         peaks=demand.peaks,
-        record=demand.record,
+        lasting=demand.lasting,
         last_demand_at_s=demand.last_asked_at_s,
         retired_assigned_load=retired_load(snapshot) + forgotten,
         avoided=tuple(machine for machine in snapshot.state.avoided if now_s < machine.until_s),
@@ -95,7 +96,7 @@ def _learn_from(state: ScalerState, action: Action, known: Mapping[str, Worker],
         case MarkReady(worker_id=worker_id):
             worker = known[worker_id]
             failures = {name: count for name, count in state.boot_failures.items() if name != worker.rental.autogroup}
-            state = with_boot(state, worker, ready=True, now_s=now_s)
+            state = with_arrival(with_boot(state, worker, ready=True, now_s=now_s), worker, now_s=now_s)
             return replace(state, learned=learn(state.learned, worker, now_s=now_s), boot_failures=failures)
         case Destroy(worker_id=worker_id, reason=reason, fault=fault) if fault is not None:
             worker = known[worker_id]

@@ -42,8 +42,9 @@ class RentalType(enum.StrEnum):
 class EndpointGroup:
     """What clients call by name, and how its fleet may grow.
 
-    `scale_down_window` is how many seconds of the past count: what was needed within them is kept.
-    `burst_reserve` times the highest load of late is what running and stopped workers together are good for (0: no such reserve).
+    `scale_down_window` is how many seconds of the past count: what was needed within them is kept. `shortage_cost` is how many
+    times dearer a second without a worker that is needed is than a second of one that idles: it sets the headroom of slots, and for
+    how long a stopped worker is kept (0: neither).
 
     `max_queue_time` and `target_queue_time` are seconds; `inactivity_timeout` is seconds without demand before the group may go
     to zero (0: at once, negative: never); `min_load` and `min_cold_load` are load units per second.
@@ -61,8 +62,8 @@ class EndpointGroup:
     max_queue_time: float = 30.0
     target_queue_time: float = 10.0
     inactivity_timeout: float = 300.0
-    scale_down_window: float = 300.0
-    burst_reserve: float = 1.2
+    scale_down_window: float = 180.0
+    shortage_cost: float = 20.0
     ticket_ttl_s: int = 60
     endpoint_state: EndpointState = EndpointState.ACTIVE
 

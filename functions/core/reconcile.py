@@ -48,6 +48,7 @@ from protocol.ticket import CLOCK_SKEW_S
 
 BOOT_TIMEOUT_S: Final = 900.0  # of workers whose autogroup is gone from the configuration
 DRAIN_DEADLINE_S: Final = 600.0
+DRAIN_DEADLINE_S_MAX: Final = 3_600.0
 START_TIMEOUT_S: Final = 90.0  # the marketplace itself calls a start unavailable after 30 s of "scheduling"
 STOP_TIMEOUT_S: Final = 300.0
 GIVE_UP_LISTS_MIN: Final = 3  # one list may be empty by a fault of the marketplace, hardly three in a row
@@ -240,9 +241,22 @@ def end_of_drain(worker: Worker, *, now_s: float) -> WorkerAction | None:
     """Return what follows a drain that is over, None while it is not. Asked last: who is needed again has been taken back."""
     if is_free(worker, now_s=now_s):
         return _after_drain(worker, worker.rental.reason)
-    if now_s - worker.rental.state_since_s > DRAIN_DEADLINE_S:
-        return _after_drain(worker, f"drain deadline of {DRAIN_DEADLINE_S:.0f} s passed")
+    deadline_s = drain_deadline_s(worker)
+    if now_s - worker.rental.state_since_s > deadline_s:
+        return _after_drain(worker, f"drain deadline of {deadline_s:.0f} s passed")
     return None
+
+
+def drain_deadline_s(worker: Worker) -> float:
+    """Return for how long a worker may drain: DRAIN_DEADLINE_S, or for as long as all that it holds would take one slot of it.
+
+    Worked example: 120 load/s in 32 slots, and 8,000 load left, all of it one long answer: 2,133 s. Answers that are long are not
+    stuck.
+    """
+    said = worker.condition
+    slot_perf = said.perf / said.slots if said.slots > 0 else said.perf
+    needed_s = backlog(worker) / slot_perf if slot_perf > 0 else 0.0
+    return min(DRAIN_DEADLINE_S_MAX, max(DRAIN_DEADLINE_S, needed_s))
 
 
 def _after_drain(worker: Worker, reason: str) -> WorkerAction:

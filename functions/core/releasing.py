@@ -4,7 +4,8 @@
   Unknown demand is no surplus, and neither is demand that has not been watched for a whole window.
 * What is not ready goes first. A serving worker goes only if the *serving* rest carries the need: what boots may never be ready.
 * Worst value first, and a few at a time: the next decision looks again.
-* A worker that leaves service is stopped if the reserve wants it, else destroyed. Stopped workers beyond the reserve are destroyed.
+* A worker that leaves service is stopped. Stopped workers beyond the reserve are destroyed once their storage has cost what being
+  short of them would (see `sizing`); where being short costs nothing (`shortage_cost: 0`), at once.
 * Broken ceilings (the owner lowered one) are mended at once: stopped first, then booting, then serving, whatever the demand.
 """
 
@@ -21,6 +22,7 @@ from functions.core.plan import Action, Destroy, Drain, Stop
 from functions.core.pricing import Headroom
 from functions.core.sizing import Need
 
+KEPT_S_MAX: Final = 7 * 86_400.0  # where storage is free, or its price unknown
 _DRAINS_PER_TICK_DIVISOR: Final = 8  # an eighth of the serving fleet a decision, at least one
 _S = WorkerState
 
@@ -31,9 +33,9 @@ def release(fleet: Fleet, need: Need) -> tuple[Action, ...]:
         return ()
     booting = _spare_booting(fleet, need)
     # What boots is expected to carry something; only what has been measured can make something else dispensable.
-    held = _balance(fleet, (*fleet.serving(), *fleet.cold()), load_min=need.kept_load, workers_min=need.held_workers)
+    held = _balance(fleet, (*fleet.serving(), *fleet.cold()), load_min=need.held_load, workers_min=need.held_workers)
     serving, held = _spare_serving(fleet, need, held)
-    return (*booting, *serving, *_spare_cold(fleet, held))
+    return (*booting, *serving, *_spare_cold(fleet, need, held))
 
 
 def mend(fleet: Fleet, room: Headroom) -> tuple[Action, ...]:
@@ -121,21 +123,31 @@ def _spare_serving(fleet: Fleet, need: Need, held: _Balance) -> tuple[tuple[Acti
     for worker in _worst_first(fleet, workers):
         perf = fleet.perf(worker)
         if worker.worker_id not in fleet.acted and len(actions) < drains_max and serving.spares(perf):
-            dispensable = held.spares(perf)
+            dispensable = need.shortage_s <= 0 and held.spares(perf)
             to = _S.DESTROYING if dispensable else _S.STOPPING
             actions.append(Drain(worker_id=worker.worker_id, to=to, reason=why))
             serving, held = serving.less(perf), held.less(perf) if dispensable else held
     return tuple(actions), held
 
 
-def _spare_cold(fleet: Fleet, held: _Balance) -> tuple[Action, ...]:
+def _spare_cold(fleet: Fleet, need: Need, held: _Balance) -> tuple[Action, ...]:
     actions: list[Action] = []
     for worker in _worst_first(fleet, (one for one in fleet.available(_S.STOPPED) if fleet.is_configured(one))):
         perf = fleet.perf(worker)
-        if held.spares(perf):
-            actions.append(_dismiss(worker, "the reserve is large enough without it"))
+        if held.spares(perf) and _has_cost_its_worth(worker, need, now_s=fleet.now_s):
+            stopped_h = (fleet.now_s - worker.rental.state_since_s) / 3_600
+            actions.append(_dismiss(worker, f"not needed for {stopped_h:.1f} h: its storage has cost what being short of it would"))
             held = held.less(perf)
     return tuple(actions)
+
+
+def _has_cost_its_worth(worker: Worker, need: Need, *, now_s: float) -> bool:
+    """Tell whether storage has cost, since it stopped, what being short of the worker for one boot would."""
+    rental = worker.rental
+    stopped_s = now_s - rental.state_since_s
+    return stopped_s * rental.stopped_micro_usd_per_hour >= need.shortage_s * rental.running_micro_usd_per_hour or (
+        stopped_s >= KEPT_S_MAX
+    )
 
 
 def _worst_first(fleet: Fleet, workers: Iterable[Worker]) -> list[Worker]:

@@ -58,19 +58,41 @@ class Halt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemandSample:
-    """Totals at one moment: load ever assigned and load waiting, for rates over a window."""
+    """Totals at one moment: load ever assigned and load waiting, for rates over a window.
+
+    `open_requests` were in flight or waiting; None: not counted then.
+    """
 
     at_s: float
     assigned_load: float
     waiting_load: float
+    open_requests: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPeak:
-    """The highest load per second seen in the interval that began at `from_s`."""
+    """The highest load per second, and the most open requests, seen in the interval that began at `from_s`."""
 
     from_s: float
     load_per_s: float
+    open_requests: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastingLoad:
+    """The mean of the arriving load over the last hour or so, as of `at_s`: what has lasted."""
+
+    at_s: float
+    load_per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnedTime:
+    """Times that were measured, as logarithms of seconds: how many count, their mean, the sum of their squared deviations."""
+
+    samples: float = 0.0
+    mean_log: float = 0.0
+    deviations: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +112,9 @@ class ScalerState:
     avoided: tuple[Avoided, ...] = ()
     last_demand_at_s: float | None = None  # None: not known, which is not "never"
     peaks: tuple[LoadPeak, ...] = ()  # over the group's scale_down_window, oldest first
-    record: LoadPeak | None = None  # the highest load ever seen, fading since; None: nothing was
+    lasting: LastingLoad | None = None  # None: nothing was seen
+    boot_time: LearnedTime = LearnedTime()  # from a rent to a worker that serves
+    start_time: LearnedTime = LearnedTime()  # from the start of a stopped one
     halted_until_s: float = 0.0  # no renting before: the marketplace refused, or an image fails everywhere
     halted_reason: str = ""
     retired_assigned_load: float = 0.0  # assigned load of workers that are gone, so that totals never fall

@@ -31,6 +31,7 @@ from functions.core.demand import Demand, observe
 from functions.core.fleet import Fleet, is_blind, unready_since
 from functions.core.growing import Growth, grow, shortage
 from functions.core.labels import held_shards
+from functions.core.lead_time import boot_time
 from functions.core.lifecycle import HELD, WorkerState
 from functions.core.listing import Listing, index, strays
 from functions.core.memory import remember, unlisted
@@ -59,7 +60,7 @@ from functions.core.pricing import Headroom, headroom
 from functions.core.reconcile import end_of_drain, next_step, view
 from functions.core.releasing import excess, halt, mend, release, retire
 from functions.core.scaler_state import ScalerState
-from functions.core.sizing import IDLE_S_MIN, Need, size
+from functions.core.sizing import IDLE_S_MIN, Need, load_per_slot, size
 from functions.core.snapshot import Snapshot
 
 SENTENCES_MAX: Final = 40
@@ -176,7 +177,13 @@ def _repairs(snapshot: Snapshot, listing: Listing | None, astray: tuple[Instance
 
 
 def _scale(desk: _Desk) -> _Desk:
-    need = size(desk.snapshot.group, desk.demand, now_s=desk.now_s)
+    need = size(
+        desk.snapshot.group,
+        desk.demand,
+        load_per_slot=load_per_slot(desk.workers),
+        boot=boot_time(desk.state),
+        now_s=desk.now_s,
+    )
     desk = desk.doing(retire(desk.fleet(), need))
     room = desk.room()
     if room.exceeded:
@@ -226,6 +233,8 @@ def _facts(desk: _Desk, fleet: Fleet) -> Mapping[str, float]:
     facts["held_micro_usd_per_hour"] = float(desk.snapshot.group.max_hourly_cost_micro_usd - desk.room().micro_usd_per_hour)
     facts |= {"waiting": float(demand.waiting), "waiting_load": demand.waiting_load, "oldest_wait_s": demand.oldest_wait_s}
     # A figure that is unknown is left out: no reader can take it for zero.
+    facts |= {"open_requests": float(demand.ahead.open_requests), "open_requests_expected": demand.ahead.open_ahead}
+    facts["forecast_s"] = demand.ahead.lead_s
     return facts if demand.load_per_s is None else {**facts, "arriving_load_per_s": demand.load_per_s}
 
 
@@ -241,7 +250,11 @@ def _due_soon(desk: _Desk) -> bool:
     if not any(worker.rental.state is _S.READY for worker in desk.workers):
         return False
     # The highest peak leaves the window when the interval after it has.
-    falls = (after.from_s for before, after in pairwise(demand.peaks) if before.load_per_s > after.load_per_s)
+    falls = (
+        after.from_s
+        for before, after in pairwise(demand.peaks)
+        if before.load_per_s > after.load_per_s or before.open_requests > after.open_requests
+    )
     due_s = [fall_s + group.scale_down_window for fall_s in falls]
     if group.inactivity_timeout >= 0:
         due_s.append(demand.last_asked_at_s + max(group.inactivity_timeout, IDLE_S_MIN))

@@ -34,7 +34,7 @@ def a_group(**changes: Any) -> EndpointGroup:
         "cold_mult": 1.0,
         "target_util": 1.0,
         "test_workers": 1,
-        "burst_reserve": 0.0,
+        "shortage_cost": 0.0,
         "scale_down_window": 120.0,
     }
     return EndpointGroup(**defaults | changes)

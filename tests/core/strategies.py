@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Assignments, Condition, EndpointState, Instance, Offer, WaitingRequest, Worker
-from functions.core.scaler_state import Avoided, BootRecord, DemandSample, Halt, LearnedPerf, LoadPeak, ScalerState
+from functions.core.scaler_state import Avoided, BootRecord, DemandSample, Halt, LastingLoad, LearnedPerf, LoadPeak, ScalerState
 from functions.core.snapshot import Snapshot
 from protocol.report import Phase
 from tests.core.builders import NOW_S, PREFIX, a_group, a_worker, an_autogroup, an_offer, worker_id
@@ -127,7 +127,7 @@ def states(draw: st.DrawFn) -> ScalerState:
         ),
         last_demand_at_s=draw(since_s),
         peaks=tuple(LoadPeak(from_s=at_s, load_per_s=load) for at_s, load, _ in sorted(draw(moments_and_loads))),
-        record=draw(st.one_of(st.none(), st.builds(LoadPeak, from_s=moments_s, load_per_s=loads))),
+        lasting=draw(st.one_of(st.none(), st.builds(LastingLoad, at_s=moments_s, load_per_s=loads))),
         halted_until_s=draw(st.sampled_from((0.0, NOW_S + 60))),
         halted_reason="credit",
         retired_assigned_load=draw(loads),

@@ -8,6 +8,7 @@ import pytest
 
 from functions.core.capacity import learn, outlook
 from functions.core.demand import SAMPLES_MAX, Demand, add_sample, observe
+from functions.core.forecast import Forecast
 from functions.core.lifecycle import WorkerState
 from functions.core.memory import (
     AVOIDED_MAX,
@@ -25,9 +26,9 @@ from tests.core.builders import NOW_S, a_condition, a_snapshot, a_worker, an_off
 
 def _demand(assigned_load: float = 0.0) -> Demand:
     return Demand(
-        load_per_s=None,
+        ahead=Forecast(load_per_s=None, open_requests=0, growth_per_s=0.0, lead_s=30.0),
         peaks=(),
-        record=None,
+        lasting=None,
         settled=False,
         assigned_load=assigned_load,
         waiting_load=0.0,
@@ -135,20 +136,28 @@ def test_a_rate_limit_never_shortens_a_halt() -> None:
 
 
 def test_of_the_samples_before_the_window_only_its_beginning_is_kept() -> None:
-    samples = add_sample((), _demand(0.0), now_s=NOW_S - 200)
-    for age_s in (130, 121, 10):
-        samples = add_sample(samples, _demand(float(200 - age_s)), now_s=NOW_S - age_s)
-    samples = add_sample(samples, _demand(200.0), now_s=NOW_S)
+    samples = add_sample((), _demand(0.0), now_s=NOW_S - 400)
+    for age_s in (330, 301, 10):
+        samples = add_sample(samples, _demand(float(400 - age_s)), now_s=NOW_S - age_s)
+    samples = add_sample(samples, _demand(400.0), now_s=NOW_S)
 
-    assert [NOW_S - sample.at_s for sample in samples] == [121, 10, 0]
+    assert [NOW_S - sample.at_s for sample in samples] == [301, 10, 0]
+
+
+def test_looks_that_come_close_together_leave_one_sample_the_newest() -> None:
+    samples = add_sample((), _demand(), now_s=NOW_S - 10)
+    for age_s in (2.0, 1.0, 0.0):
+        samples = add_sample(samples, _demand(10 - age_s), now_s=NOW_S - age_s)
+
+    assert [(sample.at_s, sample.assigned_load) for sample in samples] == [(NOW_S - 10, 0.0), (NOW_S - 2, 8.0), (NOW_S, 10.0)]
 
 
 def test_the_number_of_samples_is_bounded() -> None:
     samples = add_sample((), _demand(), now_s=NOW_S)
     for step in range(200):
-        samples = add_sample(samples, _demand(), now_s=NOW_S + step / 20)
+        samples = add_sample(samples, _demand(), now_s=NOW_S + step)
 
-    assert len(samples) == SAMPLES_MAX
+    assert SAMPLES_MAX // 2 < len(samples) <= SAMPLES_MAX
 
 
 @pytest.mark.parametrize(("fault", "halted"), [(Fault.MISMATCH, True), (Fault.TAKEN, False), (Fault.SERVICE, False)])

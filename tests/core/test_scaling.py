@@ -21,7 +21,7 @@ from functions.core.plan import (
     Undrain,
     rental_of,
 )
-from functions.core.scaler_state import Avoided, DemandSample, Halt, LearnedPerf, LoadPeak, ScalerState
+from functions.core.scaler_state import Avoided, DemandSample, Halt, LastingLoad, LearnedPerf, LoadPeak, ScalerState
 from functions.core.scaling import decide
 from functions.core.snapshot import Snapshot
 from protocol.report import Phase
@@ -231,8 +231,24 @@ def test_of_two_measured_autogroups_the_better_value_is_preferred() -> None:
     assert [rent.autogroup for rent in _rents(snapshot)] == ["b"]
 
 
-def test_the_reserve_is_cold_mult_times_the_arriving_load() -> None:
-    snapshot = a_snapshot(a_worker(1), group=a_group(cold_mult=3.0), state=a_state(load_per_s=90.0), offers=OFFERS)
+def _after_an_hour(load_per_s: float) -> ScalerState:
+    return a_state(load_per_s=90.0, lasting=LastingLoad(at_s=NOW_S - 10, load_per_s=load_per_s))
+
+
+def test_the_reserve_is_cold_mult_times_the_load_that_has_lasted() -> None:
+    snapshot = a_snapshot(a_worker(1), group=a_group(cold_mult=3.0), state=_after_an_hour(90.0), offers=OFFERS)
+
+    assert len(_rents(snapshot)) == 2
+
+
+def test_no_reserve_is_rented_for_what_has_not_lasted() -> None:
+    snapshot = a_snapshot(a_worker(1), group=a_group(cold_mult=3.0), state=_after_an_hour(10.0), offers=OFFERS)
+
+    assert _rents(snapshot) == []
+
+
+def test_the_reserve_is_for_no_more_than_is_asked_now() -> None:
+    snapshot = a_snapshot(a_worker(1), group=a_group(cold_mult=3.0), state=_after_an_hour(900.0), offers=OFFERS)
 
     assert len(_rents(snapshot)) == 2
 
@@ -362,17 +378,53 @@ def test_nothing_goes_before_a_whole_window_has_been_watched() -> None:
     assert _kinds(a_snapshot(a_worker(1), a_worker(2), state=_surplus(peaks=young))) == []
 
 
-def test_what_the_highest_burst_of_late_needed_is_kept_cold() -> None:
-    snapshot = a_snapshot(
-        a_worker(1),
-        a_worker(2),
-        a_worker(3),
-        group=a_group(burst_reserve=1.0),
-        state=_surplus(record=LoadPeak(from_s=NOW_S - 3600, load_per_s=190.0)),
-    )
+def test_where_being_short_costs_something_what_is_not_needed_is_stopped() -> None:
+    snapshot = a_snapshot(a_worker(1), a_worker(2), group=a_group(shortage_cost=2.0), state=_surplus())
     drains = [action.to for action in _actions(snapshot) if isinstance(action, Drain)]
 
-    assert drains == [_S.DESTROYING]
+    assert drains == [_S.STOPPING]
+
+
+# A boot takes 236 s in the mean until one was seen; being short of it costs 10 times 40 cents an hour for that long: 26 cents. So
+# much storage at half a cent an hour is 52 h.
+@pytest.mark.parametrize(("stopped_h", "actions"), [(50.0, []), (55.0, [Destroy])])
+def test_a_stopped_worker_goes_once_its_storage_has_cost_what_being_short_of_it_would(
+    stopped_h: float, actions: list[type[Action]]
+) -> None:
+    stopped = a_worker(2, _S.STOPPED, age_s=stopped_h * 3_600)
+    snapshot = a_snapshot(a_worker(1), stopped, group=a_group(shortage_cost=10.0), state=_surplus())
+
+    assert _kinds(snapshot) == actions
+
+
+def test_a_stopped_worker_whose_storage_is_free_goes_after_a_week() -> None:
+    stopped = a_worker(2, _S.STOPPED, age_s=8 * 86_400, stopped_micro_usd_per_hour=0)
+
+    assert _kinds(a_snapshot(a_worker(1), stopped, group=a_group(shortage_cost=10.0), state=_surplus())) == [Destroy]
+
+
+def test_of_equal_stopped_workers_the_one_that_stopped_last_is_started() -> None:
+    fleet = (a_worker(1, _S.STOPPED, age_s=900), a_worker(2, _S.STOPPED, age_s=60), a_worker(3, _S.STOPPED, age_s=500))
+    starts = [action for action in _actions(a_snapshot(*fleet, state=a_state(load_per_s=90.0))) if isinstance(action, Start)]
+
+    assert [start.worker_id for start in starts] == [worker_id(2)]
+
+
+def test_slots_that_fill_faster_than_a_start_takes_are_added_before_anyone_waits() -> None:
+    # 60 requests came in the last 20 s, of 64 that fit: 34 s from now about 160 would be open.
+    busy = with_assignments(
+        replace(a_worker(1), condition=a_condition(perf=100.0, slots=64, in_flight=62)), assigned_load=620.0, reqnum=62
+    )
+    state = a_state(
+        retired_assigned_load=0.0,
+        samples=tuple(
+            DemandSample(at_s=NOW_S - age_s, assigned_load=620.0 - 30 * age_s, waiting_load=0.0, open_requests=62 - 3 * age_s)
+            for age_s in (20, 10)
+        ),
+    )
+    stopped = [a_worker(number, _S.STOPPED) for number in (2, 3, 4)]
+
+    assert _kinds(a_snapshot(busy, *stopped, state=state)) == [Start, Start]
 
 
 def test_the_rest_must_carry_the_load() -> None:

@@ -25,7 +25,7 @@ from functions.core.plan import (
     Undrain,
     advance,
 )
-from functions.core.reconcile import DRAIN_DEADLINE_S, is_free
+from functions.core.reconcile import drain_deadline_s, is_free
 from functions.core.scaler_state import ScalerState
 from functions.core.scaling import decide
 from functions.core.snapshot import Snapshot, from_json, to_json
@@ -142,7 +142,7 @@ def test_a_draining_worker_is_only_taken_when_free_ended_failed_or_past_its_dead
         worker = draining[action.worker_id]
         instance = None if listing is None else listing.of(worker)
         ended = instance is not None and not instance.running
-        late = NOW_S - worker.rental.state_since_s > DRAIN_DEADLINE_S
+        late = NOW_S - worker.rental.state_since_s > drain_deadline_s(worker)
         failed = isinstance(action, Destroy) and action.fault is Fault.SERVICE
 
         assert is_free(worker, now_s=NOW_S) or late or failed or ended

@@ -326,7 +326,7 @@ def random_group(rng: random.Random) -> EndpointGroup:
         target_util=rng.choice((0.7, 0.9)),
         inactivity_timeout=rng.choice((0.0, 30.0, 200.0)),
         scale_down_window=rng.choice((0.0, 60.0, 300.0)),
-        burst_reserve=rng.choice((0.0, 0.0, 1.2)),
+        shortage_cost=rng.choice((0.0, 0.0, 20.0)),
     )
 
 

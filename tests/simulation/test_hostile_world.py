@@ -65,4 +65,4 @@ def test_the_watch_notices_a_contract_that_the_table_does_not_know() -> None:
 def _cold_workers(world: HostileWorld) -> int:
     group = world.store.group(ENDPOINT)
     assert group is not None
-    return min(group.cold_workers, group.max_workers) if not group.burst_reserve else group.max_workers
+    return min(group.cold_workers, group.max_workers) if not group.shortage_cost else group.max_workers

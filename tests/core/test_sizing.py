@@ -1,0 +1,93 @@
+"""How much capacity is needed: load over utilisation, slots with headroom, and what being short costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from functions.core.demand import Demand
+from functions.core.forecast import Forecast
+from functions.core.lead_time import LeadTime
+from functions.core.model import EndpointGroup
+from functions.core.scaler_state import LastingLoad, LoadPeak
+from functions.core.sizing import Need, headroom_deviations, load_per_slot, size
+from tests.core.builders import NOW_S, a_condition, a_group, a_worker
+
+BOOT = LeadTime(mean_s=200.0, median_s=180.0, p95_s=600.0)
+
+
+def _demand(load_per_s: float = 0.0, *, open_requests: int = 0, growth_per_s: float = 0.0) -> Demand:
+    return Demand(
+        ahead=Forecast(load_per_s=load_per_s, open_requests=open_requests, growth_per_s=growth_per_s, lead_s=30.0),
+        peaks=(LoadPeak(from_s=NOW_S, load_per_s=load_per_s, open_requests=open_requests),),
+        lasting=LastingLoad(at_s=NOW_S, load_per_s=load_per_s),
+        settled=True,
+        assigned_load=0.0,
+        waiting_load=0.0,
+        waiting=0,
+        oldest_wait_s=0.0,
+        asked_now=True,
+        last_asked_at_s=NOW_S,
+    )
+
+
+def _need(group: EndpointGroup, demand: Demand, *, slot: float = 4.0) -> Need:
+    return size(group, demand, load_per_slot=slot, boot=BOOT, now_s=NOW_S)
+
+
+def test_where_answers_are_short_the_load_decides() -> None:
+    assert _need(a_group(target_util=0.5), _demand(90.0, open_requests=3)).running_load == pytest.approx(180.0)
+
+
+def test_where_many_are_open_their_slots_decide() -> None:
+    assert _need(a_group(), _demand(90.0, open_requests=64)).running_load == pytest.approx(64 * 4.0)
+
+
+def test_what_will_be_open_when_a_start_takes_effect_counts() -> None:
+    assert _need(a_group(), _demand(90.0, open_requests=64, growth_per_s=2.0)).running_load == pytest.approx(124 * 4.0)
+
+
+def test_headroom_grows_as_the_square_root() -> None:
+    group = a_group(shortage_cost=20.0)
+    needed = [_need(group, _demand(open_requests=count)).running_load / 4.0 - count for count in (16, 64, 256)]
+
+    assert needed == [pytest.approx(deviations * 1.668, rel=0.01) for deviations in (4, 8, 16)]
+
+
+def test_where_slots_are_unknown_the_load_alone_counts() -> None:
+    assert _need(a_group(), _demand(90.0, open_requests=640), slot=0.0).running_load == pytest.approx(90.0)
+
+
+@pytest.mark.parametrize(("shortage_cost", "deviations"), [(0.0, 0.0), (1.0, 0.0), (19.0, 1.645), (99.0, 2.326)])
+def test_headroom_is_the_quantile_that_the_costs_make_worth_it(shortage_cost: float, deviations: float) -> None:
+    assert headroom_deviations(shortage_cost) == pytest.approx(deviations, abs=0.001)
+
+
+def test_storage_is_paid_for_as_long_as_being_short_for_one_boot_is_dearer() -> None:
+    assert _need(a_group(shortage_cost=20.0), _demand()).shortage_s == pytest.approx(20.0 * 200.0)
+
+
+def test_a_slot_carries_its_share_of_what_its_worker_does() -> None:
+    told = [replace(a_worker(number), condition=a_condition(perf=perf, slots=32)) for number, perf in ((1, 100.0), (2, 220.0))]
+    silent_about_slots = replace(a_worker(3), condition=a_condition(perf=500.0, slots=0))
+
+    assert load_per_slot([*told, silent_about_slots]) == pytest.approx(5.0)
+
+
+def test_slots_of_which_nobody_has_told_are_unknown() -> None:
+    assert load_per_slot([a_worker(1)]) == 0.0
+
+
+@given(st.floats(0, 1e4), st.integers(0, 10_000), st.floats(0, 10), st.floats(0, 100), st.floats(0, 1_000))
+def test_what_is_held_is_never_less_than_what_runs_and_more_demand_never_needs_less(
+    load_per_s: float, open_requests: int, growth_per_s: float, shortage_cost: float, more: float
+) -> None:
+    group = a_group(shortage_cost=shortage_cost)
+    need = _need(group, _demand(load_per_s, open_requests=open_requests, growth_per_s=growth_per_s))
+    higher = _need(group, _demand(load_per_s + more, open_requests=open_requests + int(more), growth_per_s=growth_per_s))
+
+    assert need.held_load >= need.running_load >= load_per_s
+    assert higher.running_load >= need.running_load
