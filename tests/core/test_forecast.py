@@ -65,7 +65,8 @@ def test_a_handful_of_requests_after_a_lull_is_no_proof_of_a_rate() -> None:
 def test_the_highest_proven_rate_hardly_overstates_a_load_of_a_request_a_second() -> None:
     rng = random.Random(1)
     seen = []
-    total, samples = 0.0, ()
+    total = 0.0
+    samples: tuple[DemandSample, ...] = ()
     for tick in range(3_000):
         total += COST * sum(rng.random() < 0.01 for _ in range(1_000))
         ahead = forecast(samples, arrived_load=total, open_requests=0, mean_cost=COST, lead_s=30.0, now_s=NOW_S + 10 * tick)
