@@ -274,6 +274,7 @@ class GroupRecords:
     workers: tuple[Worker, ...]
     waiting: tuple[WaitingRequest, ...]
     state: ScalerState
+    updates: Mapping[str, float] = field(default_factory=dict)  # by autogroup: when it was asked last that its workers be replaced
 
 
 class ScaleStore(Protocol):

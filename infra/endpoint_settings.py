@@ -11,7 +11,7 @@ import re
 from decimal import Decimal
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
 from infra.autogroup_settings import MICRO_USD, AutogroupSettings
 from infra.config_faults import STRICT, refusal
@@ -29,6 +29,11 @@ def _name(text: str) -> str:
             f"Use 1 to {NAME_LENGTH_MAX} letters, digits, '-' and '_', beginning with a letter or digit",
         )
     return text
+
+
+def _as_text(number: object) -> object:
+    # `update_surge: 2` is a number in YAML, `25%` a text.
+    return str(number) if type(number) is int else number
 
 
 Name = Annotated[str, AfterValidator(_name)]
@@ -68,6 +73,12 @@ class EndpointSettings(BaseModel):
         default=20.0, ge=0, le=1000, description="how many times dearer being short of a worker is than an idle one, 0 to 1000"
     )
     ticket_ttl_s: int = Field(default=60, ge=5, le=3600, description="for how many seconds a route ticket is valid, 5 to 3600")
+    update_surge: Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^([1-9][0-9]{0,4}|([1-9]|[1-9][0-9]|100)%)$")] = Field(
+        default="25%", description="how many workers more than needed an update may have at a time: a number, or 1% to 100%"
+    )
+    update_perf_min: float = Field(
+        default=0.5, ge=0, le=1, description="the share of the performance before, below which a new version has failed, 0 to 1"
+    )
     endpoint_state: Literal["active", "suspended", "stopped"] = Field(
         default="active", description="active, suspended (hold the fleet as it is) or stopped (no running worker)"
     )

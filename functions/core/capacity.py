@@ -6,11 +6,11 @@ has no expectation at all: None, which is not zero and not a guess.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
-from functions.core.expecting import Expectation, Measured, measured, perf_key, with_sample
+from functions.core.expecting import Expectation, Measured, is_of_autogroup, measured, perf_key, with_sample
 from functions.core.lifecycle import COMING_OR_SERVING, WorkerState
 from functions.core.model import Offer, Worker
 from functions.core.routing import is_routable, is_silent
@@ -18,6 +18,7 @@ from functions.core.scaler_state import LearnedPerf, ScalerState
 
 PEERS_MIN: Final = 2
 LEARNED_MAX: Final = 200  # GPU models of all autogroups; beyond it those that were measured longest ago are forgotten
+SAME_SPEED: Final = 0.2  # by how much machines of one GPU model differ in what they measure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,29 @@ def learn(learned: Mapping[str, LearnedPerf], worker: Worker, *, now_s: float) -
     while len(known) > LEARNED_MAX:
         del known[min(known, key=lambda one: known[one].measured_at_s)]
     return known
+
+
+def carry_over(
+    learned: Mapping[str, LearnedPerf], autogroup: str, workers: Sequence[Worker], *, now_s: float
+) -> Mapping[str, LearnedPerf]:
+    """Return what is known of an autogroup once its first workers of another version are measured.
+
+    A version that is faster or slower on one GPU model is so on the others, by about as much. So where it differs by more than
+    machines of one model do, all the means move by its share and count for little, until they are measured.
+    """
+    mine, usual = 0.0, 0.0
+    for worker in workers:
+        known = learned.get(perf_key(autogroup, worker.rental.gpu_name, worker.rental.num_gpus))
+        if known is not None:
+            mine, usual = mine + worker.condition.perf, usual + known.perf
+    factor = mine / usual if usual > 0 else 1.0
+    if abs(factor - 1.0) > SAME_SPEED:
+        mine_of = {key: each for key, each in learned.items() if is_of_autogroup(key, autogroup)}
+        moved = {key: replace(each, perf=each.perf * factor, samples=1, deviations=0.0) for key, each in mine_of.items()}
+        learned = {**learned, **moved}
+    for worker in workers:
+        learned = learn(learned, worker, now_s=now_s)
+    return learned
 
 
 def is_heard(worker: Worker, *, now_s: float) -> bool:

@@ -91,6 +91,11 @@ def perf_key(autogroup: str, gpu_name: str, num_gpus: int) -> str:
     return _KEY_SEPARATOR.join((autogroup, gpu_name, str(num_gpus)))
 
 
+def is_of_autogroup(key: str, autogroup: str) -> bool:
+    """Tell whether this is the key of a measurement of an autogroup."""
+    return key.partition(_KEY_SEPARATOR)[0] == autogroup
+
+
 def measured(learned: Mapping[str, LearnedPerf]) -> Measured:
     """Return what the measurements so far let expect."""
     groups: dict[str, dict[str, LearnedPerf]] = defaultdict(dict)

@@ -15,6 +15,7 @@ from functions.core.capacity import Outlook, is_coming, is_heard, is_serving
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Worker
 from functions.core.pricing import MICRO_USD_PER_USD
+from functions.core.rollout import Editions
 
 # A worker whose reports or readiness only blinked is not replaced at once.
 RETURNING_GRACE_S: Final = 60.0
@@ -35,16 +36,19 @@ class Fleet:
     now_s: float
     blind: bool
     acted: frozenset[str] = frozenset()
+    editions: Editions = field(default_factory=Editions)
     _serving: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
     _running: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
     _cold: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         configured = [worker for worker in self.workers if self.is_configured(worker)]
-        serving = tuple(worker for worker in configured if is_serving(worker, now_s=self.now_s))
+        relied_on = [one for one in configured if one.worker_id not in self.editions.on_probation]
+        serving = tuple(worker for worker in relied_on if is_serving(worker, now_s=self.now_s))
         served = {worker.worker_id for worker in serving}
         object.__setattr__(self, "_serving", serving)
-        object.__setattr__(self, "_running", tuple(one for one in configured if one.worker_id in served or self._runs(one)))
+        counted = [one for one in configured if one.worker_id not in self.editions.uncounted]
+        object.__setattr__(self, "_running", tuple(one for one in counted if one.worker_id in served or self._runs(one)))
         object.__setattr__(self, "_cold", tuple(worker for worker in configured if _is_cold(worker)))
 
     def perf(self, worker: Worker) -> float:
@@ -55,13 +59,25 @@ class Fleet:
         """Return load per second per dollar of running price."""
         return self.perf(worker) * MICRO_USD_PER_USD / max(1, worker.rental.running_micro_usd_per_hour)
 
+    def rank(self, worker: Worker) -> tuple[bool, float]:
+        """Return what workers are kept by: those of another version than the due one go first, and then the worst value."""
+        return worker.worker_id not in self.editions.outdated, self.value(worker)
+
     def serving(self) -> tuple[Worker, ...]:
-        """Return the workers that routers can use now."""
+        """Return the workers that routers can use now, but for those on probation beside others: nothing may rely on them yet."""
         return self._serving
 
     def running(self) -> tuple[Worker, ...]:
         """Return the workers that serve, or will without another decision."""
         return self._running
+
+    def lasting(self, workers: Iterable[Worker]) -> tuple[Worker, ...]:
+        """Return those of the workers that are what they should be."""
+        return tuple(one for one in workers if one.worker_id not in self.editions.outdated)
+
+    def tried(self) -> tuple[Worker, ...]:
+        """Return the workers on probation that are not counted among those that run: they are held all the same."""
+        return tuple(one for one in self.workers if one.worker_id in self.editions.uncounted and not _is_cold(one))
 
     def cold(self) -> tuple[Worker, ...]:
         """Return the workers that are stopped, or will be without another decision."""

@@ -25,6 +25,7 @@ from functions.core.lifecycle import HELD, WorkerState
 from functions.core.model import Worker
 from functions.core.plan import Action, Rent, Start, Undrain, advance
 from functions.core.pricing import Headroom, dollars
+from functions.core.rollout import Renting
 from functions.core.sizing import Need
 from functions.core.snapshot import Snapshot
 from protocol.report import Phase
@@ -94,13 +95,13 @@ def shortage(fleet: Fleet, need: Need) -> Shortage:
     return Shortage(
         running_load=need.running_load - running_load,
         running_workers=need.running_workers - len(certain),
-        held_load=max(need.running_load, need.held_load * (1 - RESERVE_SLACK)) - running_load - fleet.load(cold),
-        held_workers=need.held_workers - len(running) - len(cold),
+        held_load=max(need.running_load, need.held_load * (1 - RESERVE_SLACK)) - running_load - fleet.load((*cold, *fleet.tried())),
+        held_workers=need.held_workers - len(running) - len(cold) - len(fleet.tried()),
     )
 
 
-def grow(snapshot: Snapshot, fleet: Fleet, need: Need, room: Headroom) -> Growth:
-    """Return what to add to the fleet."""
+def grow(snapshot: Snapshot, fleet: Fleet, need: Need, room: Headroom, rented_as: Mapping[str, Renting]) -> Growth:
+    """Return what to add to the fleet. `rented_as` says of each autogroup as what its workers are rented."""
     missing = shortage(fleet, need)
     if room.exceeded or not (missing.any or _explores(snapshot, fleet, need)):
         return Growth(actions=(), sentences=(), wanted=frozenset())
@@ -110,7 +111,8 @@ def grow(snapshot: Snapshot, fleet: Fleet, need: Need, room: Headroom) -> Growth
     woken = (*returning, *starting)
     if halted:
         return Growth(actions=woken, sentences=(halted,) if missing.any else (), wanted=frozenset())
-    rented = _rent(snapshot, fleet, need, missing, room)
+    market = Market(snapshot=snapshot, fleet=fleet, wanted=frozenset(), need=need, rented_as=rented_as)
+    rented = _rent(market, missing, room)
     return replace(rented, actions=(*woken, *rented.actions))
 
 
@@ -122,7 +124,7 @@ def _halted(snapshot: Snapshot, *, now_s: float) -> str | None:
 def _undrain(fleet: Fleet, missing: Shortage) -> tuple[tuple[Action, ...], Shortage]:
     actions: list[Action] = []
     draining = (worker for worker in fleet.available(_S.DRAINING) if fleet.is_configured(worker) and _may_return(worker, fleet))
-    for worker in sorted(draining, key=fleet.value, reverse=True):
+    for worker in sorted(draining, key=fleet.rank, reverse=True):
         if not missing.running:
             break
         actions.append(Undrain(worker_id=worker.worker_id, reason=_because("needed again", missing)))
@@ -138,7 +140,7 @@ def _start(fleet: Fleet, missing: Shortage) -> tuple[tuple[Action, ...], Shortag
     actions: list[Action] = []
     stopped = (worker for worker in fleet.available(_S.STOPPED) if fleet.is_configured(worker))
     # Of equals the one that stopped last: what is never needed is then stopped longest, and goes.
-    for worker in sorted(stopped, key=lambda one: (fleet.value(one), one.rental.state_since_s), reverse=True):
+    for worker in sorted(stopped, key=lambda one: (fleet.rank(one), one.rental.state_since_s), reverse=True):
         if not missing.running or worker.rental.instance_id is None:
             break
         reason = _because("started from cold", missing)
@@ -157,10 +159,13 @@ def _because(what: str, missing: Shortage) -> str:
     return f"{what}: the reserve lacks {missing.held_workers} workers"
 
 
-def _rent(snapshot: Snapshot, fleet: Fleet, need: Need, missing: Shortage, room: Headroom) -> Growth:
-    open_names = [autogroup.name for autogroup in snapshot.autogroups if _is_open(snapshot, autogroup.name, now_s=fleet.now_s)]
+def _rent(market: Market, missing: Shortage, room: Headroom) -> Growth:
+    snapshot, fleet, closed = market.snapshot, market.fleet, market.closed()
+    names = [autogroup.name for autogroup in snapshot.autogroups if autogroup.name not in closed]
+    open_names = [name for name in names if _is_open(snapshot, name, now_s=fleet.now_s)]
     reasons = [halt.reason for name, halt in sorted(snapshot.state.halted_autogroups.items()) if fleet.now_s < halt.until_s]
-    explored = _quotas(snapshot, fleet, need)
+    reasons += closed.values()
+    explored = _quotas(snapshot, fleet, market.need)
     nothing_runs = missing.running_workers > 0
     wanted = frozenset(
         name for name in open_names if nothing_runs or explored.get(name, 0) > 0 or (missing.any and fleet.outlook.knows(name))
@@ -169,7 +174,7 @@ def _rent(snapshot: Snapshot, fleet: Fleet, need: Need, missing: Shortage, room:
         return Growth(actions=(), sentences=tuple(_sentence(reason) for reason in reasons), wanted=frozenset())
     if room.workers < 1 or room.micro_usd_per_hour <= 0:
         return Growth(actions=(), sentences=(_full(snapshot, room),), wanted=frozenset(), facts=_cut(missing))
-    market = _Market(snapshot=snapshot, fleet=fleet, wanted=wanted, need=need)
+    market = replace(market, wanted=wanted)
     rents, room = market.pick(missing, explored, room)
     sentences = [*reasons, *market.silences()] if not rents else reasons
     facts = {} if rents or not missing.any else _cut(missing) if market.is_too_dear(room) else {"no_offers": float(len(wanted))}
@@ -213,26 +218,31 @@ def _sentence(reason: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Market:
-    """The offers of one decision."""
+class Market:
+    """The offers of one decision, and as what the workers of each autogroup are rented in it."""
 
     snapshot: Snapshot
     fleet: Fleet
     wanted: frozenset[str]
     need: Need
+    rented_as: Mapping[str, Renting]
 
-    def pick(self, missing: Shortage, explored: dict[str, int], room: Headroom) -> tuple[tuple[Rent, ...], Headroom]:
-        """Return the rents that cover what is missing, best value first, within the ceilings."""
+    def pick(
+        self, missing: Shortage, explored: Mapping[str, int], room: Headroom, *, most: int = RENTS_PER_TICK_MAX
+    ) -> tuple[tuple[Rent, ...], Headroom]:
+        """Return the rents that cover what is missing, best value first, within the ceilings and at most so many."""
         rents: list[Rent] = []
         left = candidates(self.snapshot, self.fleet, self.wanted, room, desperate=missing.running_workers > 0)
         quotas, trials = dict(explored), trials_under_way(self.fleet)
-        for _ in range(RENTS_PER_TICK_MAX):
+        for _ in range(min(most, RENTS_PER_TICK_MAX)):
             chosen = best(left, self._choice(missing, quotas), trials, room)
             if chosen is None:
                 break
             rents.append(self._rent(chosen, missing, rents))
             # Offers of one machine overlap: taking one shrinks the others, so one a machine and decision.
             left = [candidate for candidate in left if candidate.offer.machine_id != chosen.offer.machine_id]
+            if self.rented_as[chosen.autogroup].single:
+                left = [candidate for candidate in left if candidate.autogroup != chosen.autogroup]
             room = room.less(chosen.offer.running_micro_usd_per_hour)
             missing = missing.less(chosen.perf or 0.0, rented=True)
             quotas[chosen.autogroup] = quotas.get(chosen.autogroup, 0) - 1
@@ -248,6 +258,10 @@ class _Market:
             desperate=missing.running_workers > 0,
             trials_max=self.snapshot.group.test_workers,
         )
+
+    def closed(self) -> dict[str, str]:
+        """Return the autogroups of which nothing may be rented as they stand, and why."""
+        return {name: renting.closed for name, renting in sorted(self.rented_as.items()) if renting.closed}
 
     def silences(self) -> Iterator[str]:
         """Say, for each wanted autogroup, why nothing of it was rented."""
@@ -275,6 +289,7 @@ class _Market:
             autogroup=chosen.autogroup,
             offer=chosen.offer,
             reason=_why(chosen, missing),
+            version=self.rented_as[chosen.autogroup].version,
         )
 
 

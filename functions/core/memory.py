@@ -4,7 +4,8 @@
 the plan's actions could tell. All are pure: the service stores the result.
 
 The *crash breaker*: BREAKER_FAILURES boots of one autogroup that failed in a row, without one that succeeded, halt its renting for
-BREAKER_HALT_S. The count survives the halt, so that afterwards a single further failure halts it again, until one succeeds.
+BREAKER_HALT_S. The count survives the halt, so that afterwards a single further failure halts it again, until one succeeds or
+the autogroup is changed. The failures of a version that is being proven count against that version instead (`core.rollout`).
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from functions.core.lead_time import with_arrival
 from functions.core.lifecycle import WorkerState
 from functions.core.listing import Listing
 from functions.core.model import Worker
-from functions.core.plan import Action, Destroy, Fault, Forget, MarkReady
+from functions.core.plan import Action, Destroy, Fault, Forget, MarkReady, Rent, rental_of
+from functions.core.rollout import changed, follow, is_on_probation, judge, spoken_against
 from functions.core.scaler_state import Avoided, Halt, ScalerState
 from functions.core.snapshot import Snapshot
 from functions.core.track_record import with_boot, with_stay
@@ -37,6 +39,8 @@ AVOID_S: Final[Mapping[Fault, float]] = {
 AVOIDED_MAX: Final = 200
 # What the next rent may well meet again: an image that starts nowhere, or rows that never show what was offered.
 COUNTED: Final = frozenset({Fault.BOOT, Fault.MISMATCH})
+# What speaks against a version that is being proven, and not against the marketplace.
+TRIED: Final = frozenset({Fault.BOOT, Fault.SERVICE})
 # The marketplace means the account, not the request: no other rent would fare better.
 ACCOUNT_CODES: Final = frozenset({"auth_error", "missing_billing", "insufficient_credit", "search_quota_exceeded"})
 
@@ -55,26 +59,39 @@ def remember(snapshot: Snapshot, demand: Demand, repairs: Iterable[Action], *, n
     actions = tuple(repairs)
     known = {worker.worker_id: worker for worker in snapshot.workers}
     forgotten = sum(known[action.worker_id].assignments.assigned_load for action in actions if isinstance(action, Forget))
+    rollouts = follow(snapshot, now_s=now_s)
+    # What was changed may do what failed before.
+    renewed = changed(snapshot.state.rollouts, rollouts)
+    halted = {name: halt for name, halt in snapshot.state.halted_autogroups.items() if name not in renewed}
     state = replace(
         snapshot.state,
+        rollouts=rollouts,
+        boot_failures={name: count for name, count in snapshot.state.boot_failures.items() if name not in renewed},
         samples=add_sample(snapshot.state.samples, demand, now_s=now_s),
         peaks=demand.peaks,
         lasting=demand.lasting,
         last_demand_at_s=demand.last_asked_at_s,
         retired_assigned_load=retired_load(snapshot) + forgotten,
         avoided=tuple(machine for machine in snapshot.state.avoided if now_s < machine.until_s),
-        halted_autogroups={name: halt for name, halt in snapshot.state.halted_autogroups.items() if now_s < halt.until_s},
+        halted_autogroups={name: halt for name, halt in halted.items() if now_s < halt.until_s},
     )
     for action in actions:
         state = _learn_from(state, action, known, now_s=now_s)
-    return state
+    return judge(state, snapshot, now_s=now_s)
 
 
-def after_refusal(state: ScalerState, *, autogroup: str | None, code: str, message: str, now_s: float) -> ScalerState:
-    """Return the state after the marketplace refused: an account's fault halts all renting, a rent's counts as a failed boot."""
+def after_refusal(
+    state: ScalerState, *, autogroup: str | None, code: str, message: str, now_s: float, rent: Rent | None = None
+) -> ScalerState:
+    """Return the state after the marketplace refused: an account's fault halts all renting, a rent's counts as a failed boot.
+
+    `rent` is what was refused, None where it was a search.
+    """
     reason = f"the marketplace refused ({message})"
     if code in ACCOUNT_CODES:
         return replace(state, halted_until_s=now_s + REFUSAL_HALT_S, halted_reason=reason)
+    if rent is not None and is_on_probation(state, rent.autogroup, rental_of(rent, now_s=now_s), now_s=now_s):
+        return spoken_against(state, rent.autogroup, rent.worker_id, reason)
     return state if autogroup is None else _count_failure(state, autogroup, reason, now_s=now_s)
 
 
@@ -95,15 +112,19 @@ def _learn_from(state: ScalerState, action: Action, known: Mapping[str, Worker],
     match action:
         case MarkReady(worker_id=worker_id):
             worker = known[worker_id]
-            failures = {name: count for name, count in state.boot_failures.items() if name != worker.rental.autogroup}
             state = with_arrival(with_boot(state, worker, ready=True, now_s=now_s), worker, now_s=now_s)
+            if is_on_probation(state, worker.rental.autogroup, worker.rental, now_s=now_s):
+                return state  # its measurement counts once its version does
+            failures = {name: count for name, count in state.boot_failures.items() if name != worker.rental.autogroup}
             return replace(state, learned=learn(state.learned, worker, now_s=now_s), boot_failures=failures)
         case Destroy(worker_id=worker_id, reason=reason, fault=fault) if fault is not None:
             worker = known[worker_id]
-            state = _avoid(state, worker, reason, fault, now_s=now_s)
+            state, autogroup = _avoid(state, worker, reason, fault, now_s=now_s), worker.rental.autogroup
+            if fault in TRIED and is_on_probation(state, autogroup, worker.rental, now_s=now_s):
+                return spoken_against(state, autogroup, worker_id, reason)
             if fault is Fault.BOOT:
                 state = with_boot(state, worker, ready=False, now_s=now_s)
-            return _count_failure(state, worker.rental.autogroup, reason, now_s=now_s) if fault in COUNTED else state
+            return _count_failure(state, autogroup, reason, now_s=now_s) if fault in COUNTED else state
         case Forget(worker_id=worker_id):
             return with_stay(state, known[worker_id])
         case _:

@@ -65,6 +65,8 @@ class EndpointGroup:
     scale_down_window: float = 180.0
     shortage_cost: float = 20.0
     ticket_ttl_s: int = 60
+    update_surge: str = "25%"  # workers more than needed while an autogroup's are replaced: a number or a percentage, at least one
+    update_perf_min: float = 0.5  # share of the performance before, below which a new version counts as failed
     endpoint_state: EndpointState = EndpointState.ACTIVE
 
 
@@ -163,6 +165,7 @@ class Rental:
     reason: str = ""
     drain_to: WorkerState | None = None  # STOPPING or DESTROYING: what follows the drain
     boot_started_at_s: float = 0.0  # only reports received after it speak of this boot
+    autogroup_version: str = ""  # what the worker was born as (core.version); "" if that was not noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from functions.core.jsonable import encode
 from functions.core.lifecycle import WorkerState, check_transition
-from functions.core.model import Offer, Rental, Worker
+from functions.core.model import Autogroup, Offer, Rental, Worker
 from functions.core.scaler_state import ScalerState
 
 
@@ -36,6 +36,7 @@ class Rent:
     autogroup: str
     offer: Offer
     reason: str
+    version: str = ""  # of the autogroup, that the worker is born with
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +165,10 @@ class Cadence(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One decision. `wanted` names the autogroups whose offers would have been considered, had they been known."""
+    """One decision. `wanted` names the autogroups whose offers would have been considered, had they been known.
+
+    `specs` says, for autogroups of which another than the configured version is rented now, how (see `core.rollout`).
+    """
 
     actions: tuple[Action, ...]
     sentences: tuple[str, ...]
@@ -172,6 +176,7 @@ class Plan:
     state: ScalerState
     cadence: Cadence
     wanted: frozenset[str] = field(default_factory=frozenset)
+    specs: Mapping[str, Autogroup] = field(default_factory=dict)
 
 
 def rental_of(action: Rent, *, now_s: float) -> Rental:
@@ -194,6 +199,7 @@ def rental_of(action: Rent, *, now_s: float) -> Rental:
         dlperf=offer.dlperf,
         reason=action.reason,
         boot_started_at_s=now_s,
+        autogroup_version=action.version,
     )
 
 

@@ -4,6 +4,7 @@
   Unknown demand is no surplus, and neither is demand that has not been watched for a whole window.
 * What is not ready goes first. A serving worker goes only if the *serving* rest carries the need: what boots may never be ready.
 * Worst value first, and a few at a time: the next decision looks again.
+* What is outdated is left to `renewing`, and makes nobody else dispensable.
 * A worker that leaves service is stopped. Stopped workers beyond the reserve are destroyed once their storage has cost what being
   short of them would (see `sizing`); where being short costs nothing (`shortage_cost: 0`), at once.
 * Broken ceilings (the owner lowered one) are mended at once: stopped first, then booting, then serving, whatever the demand.
@@ -103,10 +104,11 @@ def _spare_booting(fleet: Fleet, need: Need) -> tuple[Action, ...]:
     held = _balance(fleet, (*fleet.running(), *fleet.cold()), load_min=need.held_load, workers_min=need.held_workers)
     running = _balance(fleet, fleet.running(), load_min=need.running_load, workers_min=need.kept_workers)
     actions: list[Action] = []
-    for worker in _worst_first(fleet, fleet.available(_S.BOOTING)):
+    booting = (one for one in fleet.available(_S.BOOTING) if one.rental.autogroup not in fleet.editions.under_way)
+    for worker in _worst_first(fleet, booting):
         perf = fleet.perf(worker)
         # One of which nothing can be expected boots in order to be measured; one that is not configured leaves anyway; one that
-        # was begun within the window was needed within the window.
+        # was begun within the window was needed within the window; what boots for an update has its own purpose.
         begun_lately = not need.idle and fleet.now_s - worker.rental.boot_started_at_s < need.scale_down_window_s
         if perf > 0 and not begun_lately and fleet.is_configured(worker) and running.spares(perf) and held.spares(perf):
             actions.append(_dismiss(worker, "no longer needed, and not ready yet"))
@@ -117,16 +119,17 @@ def _spare_booting(fleet: Fleet, need: Need) -> tuple[Action, ...]:
 def _spare_serving(fleet: Fleet, need: Need, held: _Balance) -> tuple[tuple[Action, ...], _Balance]:
     workers = fleet.serving()
     serving = _balance(fleet, workers, load_min=need.running_load, workers_min=need.kept_workers)
+    lasting = _balance(fleet, fleet.lasting(workers), load_min=need.running_load, workers_min=need.kept_workers)
     drains_max = len(workers) if need.idle else max(1, len(workers) // _DRAINS_PER_TICK_DIVISOR)
     why = "nothing has been asked for long enough" if need.idle else "the others carry the load"
     actions: list[Action] = []
-    for worker in _worst_first(fleet, workers):
+    for worker in _worst_first(fleet, fleet.lasting(workers)):
         perf = fleet.perf(worker)
-        if worker.worker_id not in fleet.acted and len(actions) < drains_max and serving.spares(perf):
+        if worker.worker_id not in fleet.acted and len(actions) < drains_max and serving.spares(perf) and lasting.spares(perf):
             dispensable = need.shortage_s <= 0 and held.spares(perf)
             to = _S.DESTROYING if dispensable else _S.STOPPING
             actions.append(Drain(worker_id=worker.worker_id, to=to, reason=why))
-            serving, held = serving.less(perf), held.less(perf) if dispensable else held
+            serving, lasting, held = serving.less(perf), lasting.less(perf), held.less(perf) if dispensable else held
     return tuple(actions), held
 
 
@@ -151,7 +154,7 @@ def _has_cost_its_worth(worker: Worker, need: Need, *, now_s: float) -> bool:
 
 
 def _worst_first(fleet: Fleet, workers: Iterable[Worker]) -> list[Worker]:
-    return sorted(workers, key=lambda worker: (fleet.value(worker), worker.worker_id))
+    return sorted(workers, key=lambda worker: (fleet.rank(worker), worker.worker_id))
 
 
 def _expendable(fleet: Fleet) -> list[Worker]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from functions.core.model import Autogroup
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedPerf:
@@ -54,6 +56,34 @@ class Halt:
 
     until_s: float
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edition:
+    """What the workers of an autogroup should be: of this version, and born at `asked_at_s` or later (0: whenever)."""
+
+    version: str
+    asked_at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """How far an autogroup's present edition has come: see `core.rollout`.
+
+    `good` is the edition that was proven last, None before any was, and `good_spec` how its workers are started, without what is
+    secret: of that, only the digests are known here.
+    """
+
+    wanted: Edition
+    secrets: str = ""  # digest of what is secret in `wanted`
+    settles_at_s: float = 0.0  # nothing follows from it before
+    proven: bool = False
+    failed_workers: tuple[str, ...] = ()  # those that spoke against it, in a row
+    failure: str = ""  # why it was given up
+    good: Edition | None = None
+    good_secrets: str = ""
+    good_spec: Autogroup | None = None
+    unversioned: str = ""  # the version of workers that were rented before versions were noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +150,7 @@ class ScalerState:
     retired_assigned_load: float = 0.0  # assigned load of workers that are gone, so that totals never fall
     boot_failures: Mapping[str, int] = field(default_factory=dict)  # by autogroup: boots failed since one last succeeded
     halted_autogroups: Mapping[str, Halt] = field(default_factory=dict)  # the crash breaker, by autogroup
+    rollouts: Mapping[str, Rollout] = field(default_factory=dict)  # by autogroup
     unready_since_s: Mapping[str, float] = field(default_factory=dict)  # by worker id: READY to us, not ready by its own word
     unlisted: Mapping[str, int] = field(default_factory=dict)  # by worker id: how many lists in a row lacked an intended rent
     shards: tuple[int, ...] = ()  # those that hold workers, so that routers of a small fleet in a large group find it

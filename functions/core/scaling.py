@@ -3,10 +3,11 @@
 In this order, each step on the fleet as the steps before will leave it:
 
 1. *Repair*: every worker's own situation (`reconcile`), and instances that nobody accounts for (`listing.strays`).
-2. *Mend* broken ceilings, *retire* what is no longer configured.
+2. *Mend* broken ceilings, *retire* what is no longer configured, let outdated workers *leave* that others have replaced.
 3. *Grow* when the fleet cannot carry the need, within the ceilings.
-4. *End* the drains that are over; a worker that was needed again has been taken back by then.
-5. *Release* what has been too much for long enough.
+4. *Renew*: prove a changed autogroup, and replace its workers, in what the ceilings leave (`rollout`, `renewing`).
+5. *End* the drains that are over; a worker that was needed again has been taken back by then.
+6. *Release* what has been too much for long enough.
 
 Invariants, whatever the snapshot holds (tests/core/test_scaling_properties.py):
 
@@ -35,7 +36,7 @@ from functions.core.lead_time import boot_time
 from functions.core.lifecycle import HELD, WorkerState
 from functions.core.listing import Listing, index, strays
 from functions.core.memory import remember, unlisted
-from functions.core.model import EndpointState, Instance, Worker
+from functions.core.model import Autogroup, EndpointState, Instance, Worker
 from functions.core.plan import (
     Action,
     Adopt,
@@ -59,6 +60,8 @@ from functions.core.plan import (
 from functions.core.pricing import Headroom, headroom
 from functions.core.reconcile import end_of_drain, next_step, view
 from functions.core.releasing import excess, halt, mend, release, retire
+from functions.core.renewing import leave, renew
+from functions.core.rollout import Renting, Stage, editions, renting, stage
 from functions.core.scaler_state import ScalerState
 from functions.core.sizing import IDLE_S_MIN, Need, load_per_slot, size
 from functions.core.snapshot import Snapshot
@@ -106,6 +109,7 @@ class _Desk:
     sentences: tuple[str, ...] = ()
     facts: Mapping[str, float] = field(default_factory=dict)
     wanted: frozenset[str] = frozenset()
+    specs: Mapping[str, Autogroup] = field(default_factory=dict)
 
     def doing(self, actions: Iterable[Action]) -> _Desk:
         """Return the decision with these actions added."""
@@ -146,6 +150,7 @@ class _Desk:
             state=replace(self.state, unready_since_s=fleet.unready_since_s, said=sentences, shards=held_shards(self.workers)),
             cadence=_cadence(self),
             wanted=self.wanted,
+            specs=self.specs,
         )
 
 
@@ -161,6 +166,7 @@ def _survey(
         now_s=now_s,
         blind=is_blind(workers, now_s=now_s),
         acted=frozenset(action.worker_id for action in done if not isinstance(action, DestroyStray)),
+        editions=editions(workers, state.rollouts, now_s=now_s),
     )
 
 
@@ -185,15 +191,29 @@ def _scale(desk: _Desk) -> _Desk:
         now_s=desk.now_s,
     )
     desk = desk.doing(retire(desk.fleet(), need))
+    desk = desk.doing(leave(desk.fleet(), need, desk.state.rollouts))
     room = desk.room()
     if room.exceeded:
         desk = desk.doing(mend(desk.fleet(), room)).saying(excess(desk.snapshot.group, room))
     # What was just learned (a machine to avoid, a breaker that tripped) already counts.
-    growth = grow(replace(desk.snapshot, state=desk.state), desk.fleet(), need, room)
+    snapshot, rented_as = replace(desk.snapshot, state=desk.state), _rented_as(desk)
+    growth = grow(snapshot, desk.fleet(), need, room, rented_as)
     desk = _note_need(desk, need, growth).doing(growth.actions)
-    desk = desk.doing(_ends_of_drains(desk))
+    for name in sorted(rented_as) if not room.exceeded else ():
+        renewal = renew(snapshot, desk.fleet(), need, desk.room(), rented_as, name=name)
+        desk = replace(desk.doing(renewal.actions).saying(*renewal.sentences), wanted=desk.wanted | renewal.wanted)
+    specs = {name: renting.spec for name, renting in rented_as.items() if renting.spec is not None}
+    desk = replace(desk, specs=specs).doing(_ends_of_drains(desk))
     desk = desk.doing(release(desk.fleet(), need))
     return desk if desk.actions or desk.sentences else desk.saying(_verdict(desk, need))
+
+
+def _rented_as(desk: _Desk) -> Mapping[str, Renting]:
+    nothing_runs, rollouts = not desk.fleet().running(), desk.state.rollouts
+    return {
+        one.name: renting(one, rollouts[one.name], desk.workers, nothing_runs=nothing_runs, now_s=desk.now_s)
+        for one in desk.snapshot.autogroups
+    }
 
 
 def _ends_of_drains(desk: _Desk) -> Iterable[Action]:
@@ -231,6 +251,9 @@ def _facts(desk: _Desk, fleet: Fleet) -> Mapping[str, float]:
     counts = Counter(worker.rental.state for worker in fleet.workers)
     facts = {f"workers_{state.value}": float(counts[state]) for state in WorkerState}
     facts["held_micro_usd_per_hour"] = float(desk.snapshot.group.max_hourly_cost_micro_usd - desk.room().micro_usd_per_hour)
+    rollouts = desk.state.rollouts.values()
+    facts["workers_outdated"] = float(len(fleet.editions.outdated))
+    facts["update_failed"] = float(sum(stage(one, now_s=desk.now_s) is Stage.FAILED for one in rollouts))
     facts |= {"waiting": float(demand.waiting), "waiting_load": demand.waiting_load, "oldest_wait_s": demand.oldest_wait_s}
     # A figure that is unknown is left out: no reader can take it for zero.
     facts |= {"open_requests": float(demand.ahead.open_requests), "open_requests_expected": demand.ahead.open_ahead}

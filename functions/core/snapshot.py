@@ -24,7 +24,8 @@ class Snapshot:
     """The input of `decide`.
 
     `rent_confirm_s`: after how long a rent that the marketplace does not list is given up; `credit_hours_min`: for how many hours
-    the account's credit should last.
+    the account's credit should last. By autogroup: `secrets` is the digest of what its workers are born with that is secret,
+    `updates` when it was asked last that they be replaced.
     """
 
     group: EndpointGroup
@@ -36,6 +37,8 @@ class Snapshot:
     offers: Mapping[str, tuple[Offer, ...]] = field(default_factory=dict)
     rent_confirm_s: float = RENT_CONFIRM_S
     credit_hours_min: float = CREDIT_HOURS_MIN
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    updates: Mapping[str, float] = field(default_factory=dict)
 
 
 def to_json(snapshot: Snapshot) -> Mapping[str, Any]:

@@ -88,6 +88,7 @@ class Desk:
     autogroups: Mapping[str, Autogroup]
     workers: Mapping[str, Worker]
     learned: Mapping[str, LearnedPerf]
+    unmeasured: frozenset[str] = frozenset()  # versions of which `learned` says nothing yet
 
     @property
     def marketplace(self) -> Marketplace:
@@ -176,10 +177,15 @@ def _rent_request(action: Rent, desk: Desk) -> RentRequest:
             desk.group,
             autogroup,
             identity,
-            peers_perf=peers_perf(desk.learned, action.autogroup, action.offer),
+            peers_perf=_peers_perf(action, desk),
         ),
         image_login=desk.turn.settings.image_login.get(f"{endpoint}/{autogroup.name}"),
     )
+
+
+def _peers_perf(action: Rent, desk: Desk) -> float | None:
+    # A version that is meant to be slower is no slow machine.
+    return None if action.version in desk.unmeasured else peers_perf(desk.learned, action.autogroup, action.offer)
 
 
 def _nothing_rented(action: Rent, intent: Rental, reason: str, desk: Desk) -> None:

@@ -20,11 +20,13 @@ from functions.core.memory import after_refusal, after_throttling, after_vanishi
 from functions.core.model import Instance, Offer, Worker
 from functions.core.plan import Action, ConfirmGone, Forget, Plan, Rent, Start, action_json
 from functions.core.record import DecisionRecord
+from functions.core.rollout import unmeasured_versions
 from functions.core.scaler_state import ScalerState
 from functions.core.scaling import decide
 from functions.core.snapshot import OFFERS_MAX, Snapshot, to_json
 from functions.ports import GroupRecords, MarketplaceBusy, MarketplaceRefused
 from functions.scale.apply import Desk, Outcome, Result, carry_out
+from functions.scale.secret_digest import secret_digests
 from functions.scale.turn import Turn
 
 RECORD_KEPT_S: Final = 14 * 24 * 3600.0
@@ -55,7 +57,7 @@ def tick(turn: Turn) -> Tick | None:
     now_s = turn.now_s()
     plan = decide(snapshot, now_s=now_s)
     if plan.wanted:
-        snapshot = with_offers(snapshot, plan.wanted, turn)
+        snapshot = with_offers(snapshot, plan, turn)
         now_s = turn.now_s()
         plan = decide(snapshot, now_s=now_s)
     # Recorded first: what follows may be cut short, and the record says why it was begun.
@@ -89,6 +91,8 @@ def look(records: GroupRecords, turn: Turn) -> Snapshot:
         listing=listing,
         rent_confirm_s=turn.settings.rent_confirm_s,
         credit_hours_min=turn.settings.credit_hours_min,
+        secrets=secret_digests(turn.settings, turn.endpoint, records.autogroups),
+        updates=records.updates,
     )
 
 
@@ -104,13 +108,13 @@ def with_credit(snapshot: Snapshot, turn: Turn) -> Snapshot:
     return replace(snapshot, state=after_reading(snapshot.state, credit_micro_usd, now_s=now_s))
 
 
-def with_offers(snapshot: Snapshot, wanted: frozenset[str], turn: Turn) -> Snapshot:
-    """Return the snapshot with the offers of these autogroups, as far as they can be had."""
+def with_offers(snapshot: Snapshot, plan: Plan, turn: Turn) -> Snapshot:
+    """Return the snapshot with the offers that the plan wants, as far as they can be had; priced as they would be rented."""
     found: dict[str, tuple[Offer, ...]] = {}
     state = snapshot.state
-    for autogroup in (autogroup for autogroup in snapshot.autogroups if autogroup.name in wanted):
+    for autogroup in (autogroup for autogroup in snapshot.autogroups if autogroup.name in plan.wanted):
         try:
-            found[autogroup.name] = tuple(turn.ports.marketplace.search(autogroup)[:OFFERS_MAX])
+            found[autogroup.name] = tuple(turn.ports.marketplace.search(plan.specs.get(autogroup.name, autogroup))[:OFFERS_MAX])
         except MarketplaceBusy:
             continue
         except MarketplaceRefused as refusal:
@@ -121,13 +125,14 @@ def with_offers(snapshot: Snapshot, wanted: frozenset[str], turn: Turn) -> Snaps
 def act(snapshot: Snapshot, plan: Plan, turn: Turn) -> tuple[Outcome, ...]:
     """Remember, carry out the plan action by action, and remember what came of it."""
     store = turn.ports.store
-    autogroups = {autogroup.name: autogroup for autogroup in snapshot.autogroups}
+    autogroups = {autogroup.name: autogroup for autogroup in snapshot.autogroups} | dict(plan.specs)
     desk = Desk(
         turn=turn,
         group=snapshot.group,
         autogroups=autogroups,
         workers={worker.worker_id: worker for worker in snapshot.workers},
         learned=plan.state.learned,
+        unmeasured=unmeasured_versions(plan.state.rollouts),
     )
     # Forgotten before remembered: should a crash fall between, the load that is missing is taken back from the samples.
     outcomes = [carry_out(action, desk) for action in plan.actions if isinstance(action, Forget)]
@@ -155,8 +160,8 @@ def _carry_out(actions: Iterable[Action], desk: Desk) -> Iterator[Outcome]:
 def _learn(state: ScalerState, outcomes: Iterable[Outcome], workers: Mapping[str, Worker], *, now_s: float) -> ScalerState:
     for outcome in outcomes:
         match outcome:
-            case Outcome(action=Rent(autogroup=autogroup), result=Result.REFUSED, code=code, message=message):
-                state = after_refusal(state, autogroup=autogroup, code=code, message=message, now_s=now_s)
+            case Outcome(action=Rent(autogroup=autogroup) as rent, result=Result.REFUSED, code=code, message=message):
+                state = after_refusal(state, autogroup=autogroup, code=code, message=message, now_s=now_s, rent=rent)
             case Outcome(action=Start(), result=Result.REFUSED, code=code, message=message):
                 state = after_refusal(state, autogroup=None, code=code, message=message, now_s=now_s)
             case Outcome(action=Rent(), result=Result.THROTTLED, retry_after_s=retry_after_s):

@@ -45,6 +45,8 @@ def test_every_parameter_of_a_group_arrives() -> None:
         "inactivity_timeout": -1.0,
         "scale_down_window": 30.0,
         "ticket_ttl_s": 30,
+        "update_surge": "10%",
+        "update_perf_min": 0.0,
         "endpoint_state": "suspended",
     }
     settings = parsed(endpoints={"llm": endpoint(**changed)}).endpoints["llm"]

@@ -1,0 +1,293 @@
+"""How outdated workers are replaced: in which order, how many at a time, and what stops it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from functions.core.lifecycle import WorkerState
+from functions.core.model import EndpointState, Worker
+from functions.core.plan import Destroy, Drain, Plan, Rent, Start
+from functions.core.renewing import surge
+from functions.core.rollout import PROVING_S
+from functions.core.scaler_state import Edition, Halt
+from functions.core.scaling import decide
+from protocol.report import Phase
+from tests.core.builders import NOW_S, a_condition, a_group, a_snapshot, a_state, a_worker, an_autogroup, an_offer, worker_id
+from tests.core.rolling import NEW, OFFERS, V1, V2, decided, failed, new, old, proven, proving, rolling, steady, told
+
+_S = WorkerState
+ONE_FULL = a_group(max_workers=1)
+
+
+def _rents(plan: Plan) -> list[str]:
+    return [action.version for action in plan.actions if isinstance(action, Rent)]
+
+
+def _drained(plan: Plan) -> list[str]:
+    return [action.worker_id for action in plan.actions if isinstance(action, Drain)]
+
+
+def _destroyed(plan: Plan) -> list[str]:
+    return [action.worker_id for action in plan.actions if isinstance(action, Destroy)]
+
+
+# Trial
+
+
+def test_a_changed_autogroup_is_tried_beside_what_serves() -> None:
+    plan = decided(old(1), old(2), rollout=proving(), load_per_s=190.0)
+
+    assert (_rents(plan), _drained(plan)) == ([V2], [])
+    assert "to prove version" in plan.sentences[0]
+
+
+def test_one_trial_is_enough() -> None:
+    plan = decided(old(1), old(2), new(3, _S.BOOTING), rollout=proving(), load_per_s=190.0)
+
+    assert plan.actions == ()
+
+
+def test_a_trial_that_failed_is_followed_by_another() -> None:
+    plan = decided(old(1), old(2), rollout=proving(failed_workers=("x",)), load_per_s=190.0)
+
+    assert _rents(plan) == [V2]
+
+
+def test_nothing_is_tried_where_there_is_nothing_to_replace() -> None:
+    assert decided(rollout=proving()).actions == ()
+
+
+def test_a_reserve_that_nobody_asks_for_is_replaced_too() -> None:
+    idle = a_state(last_demand_at_s=NOW_S - 9_000, rollouts={"a": proving()})
+    plan = decided(old(1, _S.STOPPED), rollout=proving(), state=idle)
+
+    assert _rents(plan) == [V2]
+
+
+def test_what_boots_as_a_version_that_was_overtaken_is_given_up() -> None:
+    overtaken = a_worker(2, _S.BOOTING, autogroup_version="between")
+    plan = decided(old(1), overtaken, rollout=proving(), load_per_s=90.0)
+
+    assert _destroyed(plan) == [overtaken.worker_id]
+
+
+# Replace
+
+
+def test_a_proven_version_is_rented_within_the_surge() -> None:
+    workers = [old(number) for number in range(1, 9)]
+    plan = decided(*workers, rollout=proven(), load_per_s=790.0, group=a_group(max_workers=20))
+
+    assert (_rents(plan), _drained(plan)) == ([V2, V2], [])
+
+
+def test_those_that_come_and_those_that_drain_take_their_part_of_the_surge() -> None:
+    workers = [old(number) for number in range(1, 7)]
+    leaving = replace(old(7, _S.DRAINING, drain_to=_S.DESTROYING), condition=a_condition(in_flight=1))
+    plan = decided(*workers, leaving, new(8, _S.BOOTING), rollout=proven(), load_per_s=590.0, group=a_group(max_workers=20))
+
+    assert plan.actions == ()
+
+
+def test_an_old_worker_leaves_once_a_new_one_serves_in_its_place() -> None:
+    plan = decided(old(1), new(2), rollout=proven(), load_per_s=90.0)
+
+    assert (_drained(plan), _rents(plan)) == ([worker_id(1)], [])
+
+
+def test_an_old_worker_stays_while_the_new_one_only_boots() -> None:
+    plan = decided(old(1), new(2, _S.BOOTING), rollout=proven(), load_per_s=90.0)
+
+    assert plan.actions == ()
+
+
+def test_two_slower_new_ones_replace_an_old_one() -> None:
+    slow = replace(new(2), condition=a_condition(perf=60.0))
+    first = decided(old(1), slow, rollout=proven(), load_per_s=90.0)
+    second = decided(old(1), slow, replace(slow, worker_id=worker_id(3)), rollout=proven(), load_per_s=90.0)
+
+    assert (_rents(first), _drained(first), _drained(second)) == ([V2], [], [worker_id(1)])
+
+
+def test_what_is_missing_is_rented_as_the_new_version() -> None:
+    plan = decided(new(1), rollout=proven(), load_per_s=250.0)
+
+    assert _rents(plan) == [V2, V2]
+
+
+def test_a_surplus_is_released_from_the_older_version_first() -> None:
+    dear = new(1, running_micro_usd_per_hour=900_000)
+    plan = decided(dear, old(2), old(3), rollout=proven(), load_per_s=190.0)
+
+    assert _drained(plan) == [worker_id(2)]
+
+
+def test_an_old_stopped_worker_is_replaced_by_a_newer_one_that_is_stopped() -> None:
+    two = a_group(cold_workers=2)
+    first = decided(new(1), old(2, _S.STOPPED), rollout=proven(), load_per_s=90.0, group=two)
+    second = decided(new(1), old(2, _S.STOPPED), new(3), rollout=proven(), load_per_s=90.0, group=two)
+
+    assert (_rents(first), _destroyed(first)) == ([V2], [])
+    assert (_rents(second), _destroyed(second), len(_drained(second))) == ([], [worker_id(2)], 1)
+
+
+def test_a_stopped_worker_of_the_new_version_is_started_before_one_of_the_old() -> None:
+    dear = new(2, _S.STOPPED, running_micro_usd_per_hour=900_000)
+    plan = decided(old(1, _S.STOPPED), dear, rollout=proven(), load_per_s=50.0)
+
+    assert [action.worker_id for action in plan.actions if isinstance(action, Start)] == [worker_id(2)]
+
+
+def test_a_stopped_worker_of_the_old_version_is_started_before_a_machine_is_waited_for() -> None:
+    plan = decided(old(1, _S.STOPPED), rollout=proven(), load_per_s=50.0)
+
+    assert [action.worker_id for action in plan.actions if isinstance(action, Start)] == [worker_id(1)]
+
+
+def test_nothing_leaves_while_the_need_is_unknown() -> None:
+    plan = decided(old(1), new(2), rollout=proven(), state=a_state(samples=(), rollouts={"a": proven()}))
+
+    assert _drained(plan) == []
+
+
+def test_nothing_leaves_while_nobody_is_heard() -> None:
+    silent = a_condition(reported_at_s=NOW_S - 60)
+    workers = [replace(worker, condition=silent) for worker in (old(1), new(2))]
+    plan = decided(*workers, rollout=proven(), state=a_state(last_demand_at_s=NOW_S - 9_000, rollouts={"a": proven()}))
+
+    assert _drained(plan) == []
+
+
+def test_a_version_that_failed_halfway_is_taken_back() -> None:
+    plan = decided(old(1), new(2), rollout=failed(), load_per_s=90.0)
+
+    assert (_drained(plan), _rents(plan)) == ([worker_id(2)], [])
+
+
+def test_what_boots_as_a_version_that_failed_is_given_up() -> None:
+    plan = decided(old(1), new(2, _S.BOOTING), rollout=failed(), load_per_s=90.0)
+
+    assert _destroyed(plan) == [worker_id(2)]
+
+
+def test_workers_that_were_born_before_an_update_was_asked_for_are_replaced() -> None:
+    asked = Edition(version=V1, asked_at_s=NOW_S - 700)
+    rollout = steady(wanted=asked, good=asked)
+    older, newer = old(1, created_at_s=NOW_S - 800), old(2, created_at_s=NOW_S - 600)
+    plan = decided(
+        older, newer, rollout=rollout, autogroup=an_autogroup(image="tgi:1"), updates={"a": NOW_S - 700}, load_per_s=90.0
+    )
+
+    assert _drained(plan) == [worker_id(1)]
+
+
+def test_two_autogroups_are_replaced_at_once_each_within_its_surge() -> None:
+    fleet = [old(1), old(2), replace(old(3), rental=replace(old(3).rental, autogroup="b"))]
+    state = a_state(load_per_s=290.0, rollouts={"a": proven(), "b": proven()})
+    offers = {**OFFERS, "b": tuple(an_offer(number) for number in range(200, 220))}
+    plan = decide(a_snapshot(*fleet, autogroups=(NEW, an_autogroup("b", image="tgi:2")), state=state, offers=offers), now_s=NOW_S)
+
+    assert [(action.autogroup, action.version) for action in plan.actions if isinstance(action, Rent)] == [("a", V2), ("b", V2)]
+
+
+# Room
+
+
+def test_without_a_place_one_leaves_that_the_others_can_do_without() -> None:
+    full = a_group(max_workers=2)
+    plan = decided(old(1), old(2, running_micro_usd_per_hour=500_000), rollout=proving(), load_per_s=90.0, group=full)
+
+    assert (_drained(plan), _rents(plan)) == ([worker_id(2)], [])
+
+
+def test_a_stopped_worker_gives_its_place_first() -> None:
+    plan = decided(old(1), old(2, _S.STOPPED), rollout=proving(), load_per_s=90.0, group=a_group(max_workers=2, cold_workers=2))
+
+    assert (_destroyed(plan), _drained(plan)) == ([worker_id(2)], [])
+
+
+def test_one_place_at_a_time_is_made() -> None:
+    leaving = old(3, _S.DESTROYING)
+    plan = decided(
+        old(1), old(2), leaving, rollout=proving(), load_per_s=90.0, group=a_group(max_workers=3, scale_down_window=3_600.0)
+    )
+
+    assert _drained(plan) == []
+
+
+def test_where_nobody_can_be_spared_nothing_moves_and_the_remedy_is_told() -> None:
+    plan = decided(old(1), rollout=proving(), load_per_s=90.0, group=ONE_FULL)
+
+    assert plan.actions == ()
+    assert "max_workers (1) leaves no place" in told(plan)
+    assert "Raise max_workers by one" in told(plan)
+
+
+def test_where_the_budget_has_no_room_nothing_moves_and_the_remedy_is_told() -> None:
+    plan = decided(old(1), rollout=proving(), load_per_s=90.0, group=a_group(max_hourly_cost_micro_usd=700_000))
+
+    assert plan.actions == ()
+    assert "Raise max_hourly_cost_usd by the price of one" in told(plan)
+
+
+def test_a_group_of_one_is_updated_when_nobody_needs_it() -> None:
+    idle = a_state(last_demand_at_s=NOW_S - 9_000, rollouts={"a": proving()})
+    plan = decided(old(1), rollout=proving(), state=idle, group=ONE_FULL)
+
+    assert _drained(plan) == [worker_id(1)]
+
+
+def test_a_halt_of_renting_is_told_as_what_the_update_waits_for() -> None:
+    halted = a_state(
+        load_per_s=90.0, rollouts={"a": proving()}, halted_autogroups={"a": Halt(until_s=NOW_S + 60, reason="x is off")}
+    )
+    plan = decided(old(1), rollout=proving(), state=halted)
+
+    assert "it waits, since x is off" in told(plan)
+
+
+@pytest.mark.parametrize("state", [EndpointState.SUSPENDED, EndpointState.STOPPED])
+def test_an_endpoint_that_is_not_active_is_not_updated(state: EndpointState) -> None:
+    plan = decided(old(1), rollout=proving(), load_per_s=90.0, group=a_group(endpoint_state=state))
+
+    assert _rents(plan) == []
+
+
+# Surge
+
+
+@pytest.mark.parametrize(
+    ("text", "running", "workers"),
+    [("25%", 8, 2), ("25%", 9, 3), ("25%", 1, 1), ("1%", 0, 1), ("100%", 7, 7), ("3", 100, 3)],
+)
+def test_a_surge_is_a_number_or_a_share_of_those_that_run(text: str, running: int, workers: int) -> None:
+    assert surge(a_group(update_surge=text), running) == workers
+
+
+# Until it is over
+
+
+def test_a_trial_that_has_proven_itself_is_followed_by_the_rest_at_once() -> None:
+    plan = decided(old(1), old(2), new(3, age_s=PROVING_S), rollout=proving(), load_per_s=190.0)
+
+    assert (_drained(plan), _rents(plan)) == ([worker_id(1)], [])
+
+
+def test_an_update_that_is_over_says_nothing() -> None:
+    assert told(decided(new(1), rollout=proven(), load_per_s=90.0)) == ""
+
+
+def test_a_worker_that_has_not_come_up_yet_leaves_for_what_serves() -> None:
+    late = old(2, _S.BOOTING)
+    plan = decided(new(1), late, rollout=proven(), load_per_s=90.0)
+
+    assert _destroyed(plan) == [late.worker_id]
+
+
+def test_a_record_of_an_update_replays_with_its_snapshot() -> None:
+    ready: Worker = replace(new(3, age_s=PROVING_S), condition=a_condition(phase=Phase.READY))
+    snapshot = rolling(old(1), old(2), ready, rollout=proving(), load_per_s=190.0)
+
+    assert decide(snapshot, now_s=NOW_S) == decide(snapshot, now_s=NOW_S)
