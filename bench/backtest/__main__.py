@@ -25,7 +25,7 @@ from bench.backtest.figures import Figures
 from bench.backtest.kinds import Profile, profile
 from bench.backtest.machines import Boots, read_duration
 from bench.backtest.setting import PEAK_MACHINES, Setting, default_group
-from bench.backtest.sweep import Job
+from bench.backtest.sweep import Done, Job
 from bench.backtest.tables import described, terminal
 from bench.backtest.trace import LoadModel, read_trace, synthetic
 from functions.core.jsonable import decode
@@ -34,6 +34,7 @@ from functions.core.pricing import micro_usd
 from infra.endpoint_settings import EndpointSettings
 from infra.group import group_spec
 
+WIDTH_MIN: Final = 130  # the table, not wrapped
 # What is rented is the backtest's machine; the stack file's own autogroups may hold secrets that only Pulumi can read.
 _ONE_AUTOGROUP: Final = {"any": {"search_params": "num_gpus=1", "image": "engine"}}
 
@@ -50,27 +51,31 @@ def main() -> None:
         Console(stderr=True).print(described(name, figures), highlight=False)
     if arguments.json:
         arguments.json.write_text(json.dumps([row.json() for row in rows], indent=1) + "\n")
-    Console().print(terminal("Backtest", rows))
+    console = Console()
+    Console(width=max(console.width, WIDTH_MIN)).print(terminal("Backtest", rows))
 
 
 def _one(arguments: argparse.Namespace, setting: Setting) -> tuple[list[Figures], Mapping[str, Profile]]:
     trace = read_trace(arguments.trace, LoadModel()) if arguments.trace else synthetic()
     rows = [enter(name, trace, setting)[0] for name in _policies(arguments)]
-    return rows, {trace.name: profile(trace)}
+    bounds_usd = {} if arguments.no_bound else {trace.name: sweep.bound_usd(trace, setting)}
+    return sweep.bounded(rows, bounds_usd), {trace.name: profile(trace)}
 
 
 def _all(arguments: argparse.Namespace, setting: Setting) -> tuple[list[Figures], Mapping[str, Profile]]:
     paths = sweep.traces(arguments.all, held_out=arguments.held_out)
-    jobs = [Job(path=path, policy=name, setting=setting) for path in paths for name in _policies(arguments)]
-    rows: list[Figures] = []
-    profiles: dict[str, Profile] = {}
+    wanted = [*([] if arguments.no_bound else [None]), *_policies(arguments)]
+    jobs = [Job(path=path, policy=name, setting=setting) for path in paths for name in wanted]
+    finished: list[Done] = []
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("traces x policies", total=len(jobs))
         for done in sweep.run(jobs, processes=arguments.jobs):
-            rows.append(done.row)
-            profiles[done.row.trace] = done.profile
-            progress.update(task, advance=1, description=f"{done.row.trace}: {done.row.policy}")
+            finished.append(done)
+            progress.update(task, advance=1, description=f"{done.trace}: {done.job.policy or 'lower bound'}")
+    bounds_usd = {done.trace: done.bound_usd for done in finished if done.row is None}
+    rows = sweep.bounded((done.row for done in finished if done.row is not None), bounds_usd)
     order = {name: place for place, name in enumerate(_policies(arguments))}
+    profiles = {done.trace: done.profile for done in finished}
     return sorted(rows, key=lambda row: (row.trace, order[row.policy])), profiles
 
 
@@ -119,6 +124,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--stack", type=Path, help="stack file whose endpoint group's parameters to take")
     parser.add_argument("--group", help="which endpoint group of it (default: the first)")
     parser.add_argument("--policies", nargs="*", choices=NAMES, help="only these")
+    parser.add_argument("--no-bound", action="store_true", help="leave out the lower bound")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     _add_rules(parser)
     return parser.parse_args()

@@ -1,8 +1,9 @@
 """What holds for a run: the machine, its price and boots, the group's parameters, the luck.
 
 A machine is as fast as it takes for the busiest ten minutes of a trace to fill `peak_machines` of them, so that traces of any size
-ask the same question; STREAMS streams of output fill one, and twice as many fit. A trace that measured its service in seconds of a
-machine that serves one request at a time (`Trace.serial`) brings its own machine, of one load unit a second.
+ask the same question; STREAMS streams of output fill one, prompts fill it by themselves, and a batch holds SLOTS_PER_STREAM times
+what fills it, SLOTS_MIN at least: whoever has begun is served at that part of full speed or faster. A trace that measured its
+service in seconds of a machine that serves one request at a time (`Trace.serial`) brings its own machine, of one load unit a second.
 
 Every policy begins with the machines that the first ten minutes keep busy to BEGIN_UTIL, ready: a trace is never the launch of a
 system. What is stopped at the beginning is nothing, for everybody; excerpts are warmed up instead (`trace.warmed`).
@@ -23,6 +24,7 @@ PEAK_S: Final = 600.0
 PEAK_MACHINES: Final = 12
 STREAMS: Final = 16.0
 SLOTS_PER_STREAM: Final = 2.0
+SLOTS_MIN: Final = 8
 BEGIN_UTIL: Final = 0.7
 WORKERS_MAX: Final = 200
 
@@ -52,7 +54,7 @@ class Setting:
         return Machine(
             perf=perf,
             stream_perf=perf / streams,
-            slots=1 if trace.serial else max(2, round(SLOTS_PER_STREAM * streams)),
+            slots=1 if trace.serial else max(SLOTS_MIN, round(SLOTS_PER_STREAM * streams)),
             running_micro_usd_per_hour=self.running_micro_usd_per_hour,
             stopped_micro_usd_per_hour=self.stopped_micro_usd_per_hour,
         )
