@@ -2,8 +2,8 @@
 
 A machine is as fast as it takes for the busiest ten minutes of a trace to fill `peak_machines` of them, so that traces of any size
 ask the same question; STREAMS streams of output fill one, prompts fill it by themselves, and a batch holds SLOTS_PER_STREAM times
-what fills it, SLOTS_MIN at least: whoever has begun is served at that part of full speed or faster. A trace that measured its
-service in seconds of a machine that serves one request at a time (`Trace.serial`) brings its own machine, of one load unit a second.
+what fills it, SLOTS_MIN at least. A trace that measured its service in seconds of a machine that serves one request at a time
+(`Trace.serial`) brings its own machine, of one load unit a second.
 
 Every policy begins with the machines that the first ten minutes keep busy to BEGIN_UTIL, ready: a trace is never the launch of a
 system. What is stopped at the beginning is nothing, for everybody; excerpts are warmed up instead (`trace.warmed`).
