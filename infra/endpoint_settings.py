@@ -14,6 +14,7 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
 from infra.autogroup_settings import MICRO_USD, AutogroupSettings
+from infra.blacklist_settings import BlacklistSettings, spelled_out
 from infra.config_faults import STRICT, refusal
 from infra.offer_query import query_fields
 
@@ -82,8 +83,8 @@ class EndpointSettings(BaseModel):
     endpoint_state: Literal["active", "suspended", "stopped"] = Field(
         default="active", description="active, suspended (hold the fleet as it is) or stopped (no running worker)"
     )
-    blacklist: tuple[int, ...] = Field(
-        default=(), max_length=256, description="ids of machines never to rent, as a list of numbers"
+    blacklist: Annotated[BlacklistSettings, BeforeValidator(spelled_out)] = Field(
+        default=BlacklistSettings(), description="machines never to rent, as a list of ids, or a map of machines, hosts and allow"
     )
     autogroups: dict[Name, AutogroupSettings] = Field(min_length=1, description="at least one autogroup, as a map by name")
 
@@ -110,10 +111,12 @@ class EndpointSettings(BaseModel):
     @field_validator("autogroups")
     @classmethod
     def _one_machine_filter(cls, autogroups: dict[str, AutogroupSettings], info: ValidationInfo) -> dict[str, AutogroupSettings]:
-        if info.data.get("blacklist"):
-            for name, autogroup in autogroups.items():
-                if "machine_id" in query_fields(autogroup.search_params):
+        blacklist = info.data.get("blacklist", BlacklistSettings())
+        for field, listed, named in (("machine_id", blacklist.machines, "machines"), ("host_id", blacklist.hosts, "hosts")):
+            for name, autogroup in autogroups.items() if listed else ():
+                if field in query_fields(autogroup.search_params):
                     raise refusal(
-                        f"{name!r} filters on machine_id although the group has a blacklist", "Move the machines to 'blacklist'"
+                        f"{name!r} filters on {field} although the group has a blacklist of {named}",
+                        f"Move the {named} to 'blacklist'",
                     )
         return autogroups

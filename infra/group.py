@@ -12,8 +12,9 @@ from collections.abc import Mapping
 import pulumi
 
 from infra.autogroup_settings import AutogroupSettings
+from infra.blacklist_settings import BlacklistSettings
 from infra.endpoint_settings import EndpointSettings
-from infra.offer_query import without_machines
+from infra.offer_query import without
 from infra.state_table import StateTable
 
 
@@ -31,11 +32,11 @@ class EndpointGroup(pulumi.ComponentResource):
 
 def group_spec(endpoint: str, settings: EndpointSettings) -> dict[str, object]:
     """Return the fields of the functions' EndpointGroup."""
-    shared = settings.model_dump(mode="json", exclude={"autogroups", "blacklist", "max_hourly_cost_usd"})
+    shared = settings.model_dump(mode="json", exclude={"autogroups", "max_hourly_cost_usd"})
     return {**shared, "endpoint": endpoint, "max_hourly_cost_micro_usd": settings.max_hourly_cost_micro_usd}
 
 
-def autogroup_spec(name: str, settings: AutogroupSettings, *, blacklist: tuple[int, ...]) -> dict[str, object]:
+def autogroup_spec(name: str, settings: AutogroupSettings, *, blacklist: BlacklistSettings) -> dict[str, object]:
     """Return the fields of the functions' Autogroup. What is secret is not among them: it goes to Secrets Manager."""
     shared = settings.model_dump(mode="json", exclude={"backend", "secret_env", "image_login", "max_bid_usd"})
     backend = {} if settings.backend is None else {"BACKEND": settings.backend}
@@ -43,7 +44,7 @@ def autogroup_spec(name: str, settings: AutogroupSettings, *, blacklist: tuple[i
         **shared,
         "name": name,
         "env": {**settings.env, **backend},
-        "search_params": without_machines(settings.search_params, blacklist),
+        "search_params": without(settings.search_params, machine_id=blacklist.machines, host_id=blacklist.hosts),
         "max_bid_micro_usd": settings.max_bid_micro_usd,
     }
 

@@ -92,13 +92,14 @@ def order_faults(text: str) -> list[str]:
     return faults + [fault for _, term in terms if term is not None for fault in _field_faults(term["field"], "orders by")]
 
 
-def without_machines(text: str, machine_ids: tuple[int, ...]) -> str:
-    """Return a well-formed query that names no machine, with these machines left out."""
-    if not machine_ids:
+def without(text: str, **ids: tuple[int, ...]) -> str:
+    """Return a well-formed query that does not filter on these fields, with these ids of each left out."""
+    left_out = {field: listed for field, listed in ids.items() if listed}
+    if not left_out:
         return text
     if _is_json(text):
-        return json.dumps({**json.loads(text), "machine_id": {"notin": list(machine_ids)}})
-    return f"{text} machine_id notin [{','.join(map(str, machine_ids))}]"
+        return json.dumps({**json.loads(text), **{field: {"notin": list(listed)} for field, listed in left_out.items()}})
+    return " ".join([text, *(f"{field} notin [{','.join(map(str, listed))}]" for field, listed in left_out.items())])
 
 
 def _is_json(text: str) -> bool:

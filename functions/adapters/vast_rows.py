@@ -120,6 +120,7 @@ class InstanceRow(_Row):
     actual_status: _Text = None
     intended_status: _Text = None
     status_msg: _Text = None
+    end_date: Annotated[float | None, _Lenient] = None
     dph_total: Annotated[_Usd | None, _Lenient] = None
     storage_total_cost: Annotated[_Usd | None, _Lenient] = None
 
@@ -135,6 +136,7 @@ class InstanceRow(_Row):
             wants_running=self.intended_status == _RUNNING,
             failed=status == _OFFLINE or (not running and _FAILURE.search(message) is not None),
             message=" ".join(message.split())[:MESSAGE_LENGTH_MAX],
+            ends_at_s=_finite(self.end_date) or None,
             machine_id=self.machine_id or 0,
             gpu_name=self.gpu_name or "",
             num_gpus=self.num_gpus or 0,

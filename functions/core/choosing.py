@@ -29,7 +29,7 @@ from functions.core.lifecycle import HELD, WorkerState
 from functions.core.model import Offer
 from functions.core.pricing import Headroom
 from functions.core.snapshot import OFFERS_MAX, Snapshot
-from functions.core.valuing import serving_s_per_usd, terms
+from functions.core.valuing import ENDING_S, serving_s_per_usd, terms
 
 LESSON_SHARE_MAX: Final = 0.5
 AVOIDED_AT_LEAST_S: Final = 300.0
@@ -92,7 +92,12 @@ class Choice:
 def candidates(snapshot: Snapshot, fleet: Fleet, wanted: Iterable[str], room: Headroom, *, desperate: bool) -> list[Candidate]:
     """Return what may be rented of these autogroups; of machines that are avoided one, where nothing runs and nothing else is."""
     affordable = _affordable(snapshot, fleet, wanted, room)
-    failed_s = {machine.machine_id: machine.since_s for machine in snapshot.state.avoided if fleet.now_s < machine.until_s}
+    allowed = snapshot.group.blacklist.allow
+    failed_s = {
+        machine.machine_id: machine.since_s
+        for machine in snapshot.state.avoided
+        if fleet.now_s < machine.until_s and machine.machine_id not in allowed
+    }
     left = [candidate for candidate in affordable if candidate.offer.machine_id not in failed_s]
     if left or not desperate:
         return left
@@ -121,6 +126,7 @@ def trials_under_way(fleet: Fleet) -> Counter[str]:
 
 def _affordable(snapshot: Snapshot, fleet: Fleet, wanted: Iterable[str], room: Headroom) -> list[Candidate]:
     taken = {worker.rental.offer_id for worker in snapshot.workers if worker.rental.state in HELD}
+    blacklist = snapshot.group.blacklist
     rents = {autogroup.name: terms(autogroup, snapshot.state) for autogroup in snapshot.autogroups}
     return [
         Candidate(
@@ -131,7 +137,11 @@ def _affordable(snapshot: Snapshot, fleet: Fleet, wanted: Iterable[str], room: H
         )
         for name in sorted(wanted)
         for offer in snapshot.offers.get(name, ())[:OFFERS_MAX]
-        if offer.offer_id not in taken and room.admits(offer.running_micro_usd_per_hour)
+        if offer.offer_id not in taken
+        and room.admits(offer.running_micro_usd_per_hour)
+        and not (offer.ends_in_s is not None and offer.ends_in_s < 2 * ENDING_S)
+        # The search leaves them out too, but has been seen to ignore a filter.
+        and not blacklist.names(machine_id=offer.machine_id, host_id=offer.host_id)
     ]
 
 

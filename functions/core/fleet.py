@@ -1,8 +1,8 @@
 """The fleet after this decision's repairs, and what it can carry.
 
 Built anew only when a decision has done something, and sorted once. "Running" is what serves or comes without another decision;
-"held" adds what is stopped or on its way there. A worker of an autogroup that is no longer configured carries nothing: its
-replacement is rented first, then it leaves.
+"held" adds what is stopped or on its way there. A worker of an autogroup that is no longer configured, or one that is leaving for
+another reason (`replacing`), carries nothing: its replacement is rented first, then it leaves.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ class Fleet:
     blind: bool
     acted: frozenset[str] = frozenset()
     editions: Editions = field(default_factory=Editions)
+    leaving: Mapping[str, str] = field(default_factory=dict)  # by worker id: why it is to be replaced
     _serving: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
     _running: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
     _cold: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
@@ -96,8 +97,9 @@ class Fleet:
         return sum(self.perf(worker) for worker in workers)
 
     def is_configured(self, worker: Worker) -> bool:
-        """Tell whether the worker's autogroup still exists. An empty configuration is missing data, not a wish."""
-        return not self.configured or worker.rental.autogroup in self.configured
+        """Tell whether the worker is wanted and its autogroup exists. An empty configuration is missing data, not a wish."""
+        exists = not self.configured or worker.rental.autogroup in self.configured
+        return exists and worker.worker_id not in self.leaving
 
     def _runs(self, worker: Worker) -> bool:
         if worker.rental.state is not _S.READY:

@@ -20,7 +20,7 @@ from functions.core.lead_time import with_arrival
 from functions.core.lifecycle import WorkerState
 from functions.core.listing import Listing
 from functions.core.model import Worker
-from functions.core.plan import Action, Destroy, Fault, Forget, MarkReady, Rent, rental_of
+from functions.core.plan import Action, Destroy, Drain, Fault, Forget, MarkReady, Rent, rental_of
 from functions.core.rollout import changed, follow, is_on_probation, judge, spoken_against
 from functions.core.scaler_state import Avoided, Halt, ScalerState
 from functions.core.snapshot import Snapshot
@@ -35,12 +35,15 @@ AVOID_S: Final[Mapping[Fault, float]] = {
     Fault.SERVICE: 1800.0,
     Fault.MISMATCH: 3600.0,
     Fault.TAKEN: 600.0,
+    Fault.SLOW: 6 * 3600.0,
+    Fault.PRICE: 3600.0,
+    Fault.UNREACHABLE: 3600.0,
 }
 AVOIDED_MAX: Final = 200
 # What the next rent may well meet again: an image that starts nowhere, or rows that never show what was offered.
-COUNTED: Final = frozenset({Fault.BOOT, Fault.MISMATCH})
+COUNTED: Final = frozenset({Fault.BOOT, Fault.MISMATCH, Fault.UNREACHABLE})
 # What speaks against a version that is being proven, and not against the marketplace.
-TRIED: Final = frozenset({Fault.BOOT, Fault.SERVICE})
+TRIED: Final = frozenset({Fault.BOOT, Fault.SERVICE, Fault.UNREACHABLE})
 # The marketplace means the account, not the request: no other rent would fare better.
 ACCOUNT_CODES: Final = frozenset({"auth_error", "missing_billing", "insufficient_credit", "search_quota_exceeded"})
 
@@ -105,7 +108,7 @@ def after_throttling(state: ScalerState, *, retry_after_s: float, now_s: float) 
 
 def after_vanishing(state: ScalerState, worker: Worker, *, now_s: float) -> ScalerState:
     """Return the state after an instance was found gone that nobody had asked to go."""
-    return _avoid(state, worker, "it vanished", Fault.SERVICE, now_s=now_s)
+    return avoid(state, worker, "it vanished", Fault.SERVICE, now_s=now_s)
 
 
 def _learn_from(state: ScalerState, action: Action, known: Mapping[str, Worker], *, now_s: float) -> ScalerState:
@@ -117,24 +120,39 @@ def _learn_from(state: ScalerState, action: Action, known: Mapping[str, Worker],
                 return state  # its measurement counts once its version does
             failures = {name: count for name, count in state.boot_failures.items() if name != worker.rental.autogroup}
             return replace(state, learned=learn(state.learned, worker, now_s=now_s), boot_failures=failures)
-        case Destroy(worker_id=worker_id, reason=reason, fault=fault) if fault is not None:
-            worker = known[worker_id]
-            state, autogroup = _avoid(state, worker, reason, fault, now_s=now_s), worker.rental.autogroup
-            if fault in TRIED and is_on_probation(state, autogroup, worker.rental, now_s=now_s):
-                return spoken_against(state, autogroup, worker_id, reason)
-            if fault is Fault.BOOT:
-                state = with_boot(state, worker, ready=False, now_s=now_s)
-            return _count_failure(state, autogroup, reason, now_s=now_s) if fault in COUNTED else state
+        case Destroy(worker_id=worker_id, reason=reason, fault=fault) | Drain(worker_id=worker_id, reason=reason, fault=fault) if (
+            fault is not None
+        ):
+            again = isinstance(action, Drain) and known[worker_id].rental.state is WorkerState.DRAINING
+            return state if again else _after_fault(state, known[worker_id], reason, fault, now_s=now_s)
         case Forget(worker_id=worker_id):
             return with_stay(state, known[worker_id])
         case _:
             return state
 
 
-def _avoid(state: ScalerState, worker: Worker, reason: str, fault: Fault, *, now_s: float) -> ScalerState:
+def _after_fault(state: ScalerState, worker: Worker, reason: str, fault: Fault, *, now_s: float) -> ScalerState:
+    state, autogroup = avoid(state, worker, reason, fault, now_s=now_s), worker.rental.autogroup
+    if fault in TRIED and is_on_probation(state, autogroup, worker.rental, now_s=now_s):
+        return spoken_against(state, autogroup, worker.worker_id, reason)
+    if fault is Fault.BOOT:
+        state = with_boot(state, worker, ready=False, now_s=now_s)
+    return _count_failure(state, autogroup, reason, now_s=now_s) if fault in COUNTED else state
+
+
+def avoid(state: ScalerState, worker: Worker, reason: str, fault: Fault, *, now_s: float) -> ScalerState:
+    """Return the state in which the worker's machine is avoided for a while; a machine without an id cannot be."""
     if not worker.rental.machine_id:
         return state
-    avoided = Avoided(machine_id=worker.rental.machine_id, until_s=now_s + AVOID_S[fault], reason=reason, since_s=now_s)
+    avoided = Avoided(
+        machine_id=worker.rental.machine_id,
+        until_s=now_s + AVOID_S[fault],
+        reason=reason,
+        since_s=now_s,
+        host_id=worker.rental.host_id,
+        worker_id=worker.worker_id,
+        fault=fault.value,
+    )
     others = (machine for machine in state.avoided if machine.machine_id != avoided.machine_id)
     return replace(state, avoided=(*others, avoided)[-AVOIDED_MAX:])
 

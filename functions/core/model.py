@@ -39,6 +39,19 @@ class RentalType(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Blacklist:
+    """What the owner says of machines and hosts, by the marketplace's ids: never rented, or rented whatever was learned."""
+
+    machines: tuple[int, ...] = ()
+    hosts: tuple[int, ...] = ()
+    allow: tuple[int, ...] = ()
+
+    def names(self, *, machine_id: int, host_id: int) -> bool:
+        """Tell whether this machine is never to be rented."""
+        return machine_id in self.machines or host_id in self.hosts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointGroup:
     """What clients call by name, and how its fleet may grow.
 
@@ -68,6 +81,7 @@ class EndpointGroup:
     update_surge: str = "25%"  # workers more than needed while an autogroup's are replaced: a number or a percentage, at least one
     update_perf_min: float = 0.5  # share of the performance before, below which a new version counts as failed
     endpoint_state: EndpointState = EndpointState.ACTIVE
+    blacklist: Blacklist = Blacklist()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +149,7 @@ class Instance:
     wants_running: bool
     failed: bool = False  # the marketplace says that it will not run: image or daemon error, offline
     message: str = ""
+    ends_at_s: float | None = None  # when the host's term ends, and with it the contract
     machine_id: int = 0
     gpu_name: str = ""
     num_gpus: int = 0
@@ -159,6 +174,7 @@ class Rental:
     num_gpus: int = 1
     bid_micro_usd_per_hour: int | None = None  # what was bid for the machine; None: rented on demand
     running_micro_usd_per_hour: int = 0
+    raised_from_micro_usd_per_hour: int = 0  # what it cost before the price was raised, 0: it never was
     stopped_micro_usd_per_hour: int = 0
     up_micro_usd_per_gb: int = 0
     dlperf: float = 0.0

@@ -1,8 +1,8 @@
 """What a decision wants done, as values: one class a kind of action, and what each means for the worker's record.
 
 An action is *intent* first: `intend` gives the record that is written before its effect is asked of the marketplace. Actions
-without an effect (`Adopt`, `ConfirmStarted`, `MarkReady`, `ConfirmStopped`, `Drain`, `Undrain`, `GiveUp`) are done once written.
-`ConfirmGone` is the reverse: it writes nothing before the marketplace has confirmed. Every state change passes
+without an effect (`Adopt`, `ConfirmStarted`, `MarkReady`, `ConfirmStopped`, `Drain`, `Undrain`, `Reprice`, `GiveUp`) are done once
+written. `ConfirmGone` is the reverse: it writes nothing before the marketplace has confirmed. Every state change passes
 `lifecycle.check_transition`; an action that finds its worker in the target state already repeats the effect and changes nothing.
 """
 
@@ -20,12 +20,15 @@ from functions.core.scaler_state import ScalerState
 
 
 class Fault(enum.StrEnum):
-    """Whose doing a destruction is; each of these machines is avoided for a while."""
+    """What is wrong with a machine that leaves; each of these machines is avoided for a while."""
 
     BOOT = "boot"  # never became ready: counts towards the crash breaker of its autogroup
     SERVICE = "service"  # failed or fell silent while it served
     MISMATCH = "mismatch"  # not what was offered: counts towards the breaker too
     TAKEN = "taken"  # its GPUs serve someone else: it cannot be started again
+    SLOW = "slow"  # far below its like
+    PRICE = "price"  # dearer than when it was rented
+    UNREACHABLE = "unreachable"  # reports well, and no request arrives: counts towards the breaker too
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +69,12 @@ class MarkReady:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
-    """Route nothing new to the worker; `to` follows once it is free."""
+    """Route nothing new to the worker; `to` follows once it is free. `fault` is None when nothing is wrong with it."""
 
     worker_id: str
     to: WorkerState
     reason: str
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +82,15 @@ class Undrain:
     """The worker is needed after all."""
 
     worker_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reprice:
+    """Reckon with what the marketplace bills for the worker from now on."""
+
+    worker_id: str
+    running_micro_usd_per_hour: int
     reason: str
 
 
@@ -151,7 +164,19 @@ class Forget:
 
 
 WorkerAction: TypeAlias = (
-    Adopt | ConfirmStarted | MarkReady | Drain | Undrain | Stop | ConfirmStopped | Start | Destroy | ConfirmGone | GiveUp | Forget
+    Adopt
+    | ConfirmStarted
+    | MarkReady
+    | Drain
+    | Undrain
+    | Reprice
+    | Stop
+    | ConfirmStopped
+    | Start
+    | Destroy
+    | ConfirmGone
+    | GiveUp
+    | Forget
 )
 Action: TypeAlias = Rent | DestroyStray | WorkerAction
 
@@ -219,6 +244,10 @@ _TARGET: Final[Mapping[type, WorkerState]] = {
 
 def intend(action: WorkerAction, rental: Rental, *, now_s: float) -> Rental:
     """Return the worker's record once the action is intended. Raises IllegalTransition, which is a bug."""
+    if isinstance(action, Reprice):
+        was = rental.raised_from_micro_usd_per_hour or rental.running_micro_usd_per_hour
+        now = action.running_micro_usd_per_hour
+        return replace(rental, running_micro_usd_per_hour=now, raised_from_micro_usd_per_hour=was)
     target = _TARGET.get(type(action), rental.state)
     if rental.state is target:
         return rental

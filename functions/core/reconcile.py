@@ -35,6 +35,7 @@ from functions.core.plan import (
     Forget,
     GiveUp,
     MarkReady,
+    Reprice,
     Start,
     Stop,
     WorkerAction,
@@ -42,7 +43,7 @@ from functions.core.plan import (
 from functions.core.routing import backlog
 from functions.core.snapshot import Snapshot
 from functions.core.vast_load import tells_gauges
-from functions.core.verifying import mismatch
+from functions.core.verifying import dearer, mismatch, other_machine
 from protocol.report import Phase
 from protocol.ticket import CLOCK_SKEW_S
 
@@ -90,6 +91,11 @@ class View:
         """Say what of the worker's instance is not as it was offered, None as far as is known."""
         instance = self.seen(worker)
         return None if instance is None else mismatch(worker.rental, instance)
+
+    def other_machine(self, worker: Worker) -> str | None:
+        """Say what of the worker's instance but its price is not as it was offered, None as far as is known."""
+        instance = self.seen(worker)
+        return None if instance is None else other_machine(worker.rental, instance)
 
     def age_s(self, worker: Worker) -> float:
         """Return for how long the worker has been in its state."""
@@ -187,8 +193,19 @@ def _ready(worker: Worker, sight: View) -> WorkerAction | None:
     since_s = sight.unready_since_s.get(worker.worker_id)
     if since_s is not None and sight.now_s - since_s > UNREADY_TIMEOUT_S:
         return _condemn(worker, f"not ready again for {UNREADY_TIMEOUT_S:.0f} s", Fault.SERVICE)
-    wrong = sight.mismatch(worker)  # it came into service before any list showed it
-    return None if wrong is None else Drain(worker_id=worker.worker_id, to=_S.DESTROYING, reason=wrong)
+    wrong = sight.other_machine(worker)  # it came into service before any list showed it
+    if wrong is not None:
+        return Drain(worker_id=worker.worker_id, to=_S.DESTROYING, reason=wrong, fault=Fault.MISMATCH)
+    return _repriced(worker, sight)
+
+
+def _repriced(worker: Worker, sight: View) -> Reprice | None:
+    instance = sight.seen(worker)
+    raised = None if instance is None else dearer(worker.rental, instance)
+    if instance is None or raised is None:
+        return None
+    billed = instance.running_micro_usd_per_hour
+    return Reprice(worker_id=worker.worker_id, running_micro_usd_per_hour=billed, reason=raised)
 
 
 def _is_down(worker: Worker, sight: View) -> bool:
@@ -230,11 +247,11 @@ def _draining(worker: Worker, sight: View) -> WorkerAction | None:
         return _after_drain(worker, worker.rental.reason)
     if heard and worker.condition.phase is Phase.ERROR:
         return _condemn(worker, f"reported an error: {_brief(worker.condition.error)}", Fault.SERVICE)
-    wrong = sight.mismatch(worker)
+    wrong = sight.other_machine(worker)
     if heard and wrong is not None:
         # Repeated, so that no shortage takes it back.
         return end_of_drain(worker, now_s=sight.now_s) or Drain(worker_id=worker.worker_id, to=_S.DESTROYING, reason=wrong)
-    return None if heard else _silent(worker, sight)
+    return _repriced(worker, sight) if heard else _silent(worker, sight)
 
 
 def end_of_drain(worker: Worker, *, now_s: float) -> WorkerAction | None:

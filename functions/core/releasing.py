@@ -54,10 +54,13 @@ def mend(fleet: Fleet, room: Headroom) -> tuple[Action, ...]:
 
 
 def retire(fleet: Fleet, need: Need) -> tuple[Action, ...]:
-    """Return the workers of autogroups that are no longer configured; serving ones only once others carry the need."""
+    """Return the workers that are to be replaced, or whose autogroup is gone; serving ones only once others carry the need."""
     carried = need.known and fleet.load(fleet.serving()) >= need.running_load and len(fleet.serving()) >= need.running_workers
     leaving = fleet.available(_S.BOOTING, _S.STOPPED, *((_S.READY,) if carried else ()))
-    return tuple(_dismiss(worker, "its autogroup is no longer configured") for worker in leaving if not fleet.is_configured(worker))
+    gone = "its autogroup is no longer configured"
+    return tuple(
+        _dismiss(worker, fleet.leaving.get(worker.worker_id, gone)) for worker in leaving if not fleet.is_configured(worker)
+    )
 
 
 def halt(fleet: Fleet) -> tuple[Action, ...]:

@@ -42,12 +42,18 @@ class BootRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Avoided:
-    """A machine that failed us at `since_s`: not rented again before `until_s` while there is any other."""
+    """A machine that failed us at `since_s`: not rented again before `until_s` while there is any other.
+
+    `worker_id` is the worker that showed it, `fault` what kind of failure it was (`plan.Fault`).
+    """
 
     machine_id: int
     until_s: float
     reason: str
     since_s: float = 0.0
+    host_id: int = 0
+    worker_id: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ Invariants, whatever the snapshot holds (tests/core/test_scaling_properties.py):
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Final
@@ -52,6 +52,7 @@ from functions.core.plan import (
     MarkReady,
     Plan,
     Rent,
+    Reprice,
     Start,
     Stop,
     Undrain,
@@ -61,6 +62,7 @@ from functions.core.pricing import Headroom, headroom
 from functions.core.reconcile import end_of_drain, next_step, view
 from functions.core.releasing import excess, halt, mend, release, retire
 from functions.core.renewing import leave, renew
+from functions.core.replacing import Sight, leaving, with_findings
 from functions.core.rollout import Renting, Stage, editions, renting, stage
 from functions.core.scaler_state import ScalerState
 from functions.core.sizing import IDLE_S_MIN, Need, load_per_slot, size
@@ -72,7 +74,7 @@ DUE_GRACE_S: Final = 10.0
 _S = WorkerState
 _UNDER_WAY: Final = HELD - {_S.READY, _S.STOPPED}
 # What a suspended group still does: it records what has happened and asks for nothing.
-_BOOKKEEPING: Final = (Adopt, ConfirmStarted, ConfirmStopped, MarkReady, ConfirmGone, GiveUp, Forget, DestroyStray)
+_BOOKKEEPING: Final = (Adopt, ConfirmStarted, ConfirmStopped, MarkReady, Reprice, ConfirmGone, GiveUp, Forget, DestroyStray)
 
 
 def decide(snapshot: Snapshot, *, now_s: float) -> Plan:
@@ -82,8 +84,18 @@ def decide(snapshot: Snapshot, *, now_s: float) -> Plan:
     astray = () if listing is None else strays(listing, snapshot.workers, now_s=now_s)
     repairs = _repairs(snapshot, listing, astray, now_s=now_s)
     state = replace(remember(snapshot, demand, repairs, now_s=now_s), unlisted=unlisted(snapshot, listing))
-    fleet = _survey(snapshot, state, snapshot.workers, (), now_s=now_s)
+    sight = Sight(
+        group=snapshot.group,
+        autogroups={autogroup.name: autogroup for autogroup in snapshot.autogroups},
+        workers=snapshot.workers,
+        listing=listing,
+        room=headroom(snapshot.group, snapshot.workers, astray),
+        now_s=now_s,
+    )
+    state = with_findings(state, outlook(state), sight)
+    fleet = _survey(snapshot, state, snapshot.workers, (), leaving=leaving(state, sight), now_s=now_s)
     desk = _Desk(snapshot=snapshot, demand=demand, now_s=now_s, state=state, astray=astray, seen=fleet).doing(repairs)
+    desk = desk.saying(*_newly_avoided(desk))
     match snapshot.group.endpoint_state:
         case EndpointState.ACTIVE:
             desk = _scale(desk)
@@ -118,7 +130,9 @@ class _Desk:
             return self
         done = (*self.actions, *added)
         workers = advance(self.workers, added, endpoint=self.snapshot.group.endpoint, now_s=self.now_s)
-        return replace(self, actions=done, seen=_survey(self.snapshot, self.state, workers, done, now_s=self.now_s))
+        return replace(
+            self, actions=done, seen=_survey(self.snapshot, self.state, workers, done, leaving=self.seen.leaving, now_s=self.now_s)
+        )
 
     def saying(self, *sentences: str) -> _Desk:
         """Return the decision with these sentences added."""
@@ -155,7 +169,13 @@ class _Desk:
 
 
 def _survey(
-    snapshot: Snapshot, state: ScalerState, workers: tuple[Worker, ...], done: tuple[Action, ...], *, now_s: float
+    snapshot: Snapshot,
+    state: ScalerState,
+    workers: tuple[Worker, ...],
+    done: tuple[Action, ...],
+    *,
+    leaving: Mapping[str, str],
+    now_s: float,
 ) -> Fleet:
     """Return the fleet of these workers; `done` is what was decided about some of them already."""
     return Fleet(
@@ -167,7 +187,16 @@ def _survey(
         blind=is_blind(workers, now_s=now_s),
         acted=frozenset(action.worker_id for action in done if not isinstance(action, DestroyStray)),
         editions=editions(workers, state.rollouts, now_s=now_s),
+        leaving=leaving,
     )
+
+
+def _newly_avoided(desk: _Desk) -> Iterator[str]:
+    before = desk.snapshot.state.avoided
+    for machine in desk.state.avoided:
+        if machine not in before:
+            minutes = (machine.until_s - desk.now_s) / 60
+            yield f"Machine {machine.machine_id} is avoided for {minutes:.0f} minutes: {machine.reason}."
 
 
 def _repairs(snapshot: Snapshot, listing: Listing | None, astray: tuple[Instance, ...], *, now_s: float) -> tuple[Action, ...]:
@@ -243,7 +272,9 @@ def _note_need(desk: _Desk, need: Need, growth: Growth) -> _Desk:
         **growth.facts,
     }
     blind = ("No worker is heard: what they carry is taken as unchanged.",) if fleet.blind else ()
-    return replace(desk, facts=facts, wanted=growth.wanted).saying(*blind, *growth.sentences)
+    stay = (one for one in fleet.available(_S.READY) if one.worker_id in fleet.leaving)
+    told = (f"{one.worker_id} serves until it is replaced: {fleet.leaving[one.worker_id]}." for one in stay)
+    return replace(desk, facts=facts, wanted=growth.wanted).saying(*blind, *told, *growth.sentences)
 
 
 def _facts(desk: _Desk, fleet: Fleet) -> Mapping[str, float]:
@@ -300,6 +331,7 @@ WORDS: Final[Mapping[type, str]] = {
     MarkReady: "{} is in service",
     Drain: "Drain {}",
     Undrain: "Take {} back",
+    Reprice: "Reckon with a higher price of {}",
     Stop: "Stop {}",
     ConfirmStopped: "{} is cold",
     Start: "Start {}",

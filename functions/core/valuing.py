@@ -30,6 +30,7 @@ from functions.core.model import Autogroup, Offer
 from functions.core.pricing import MICRO_USD_PER_USD
 from functions.core.scaler_state import BootRecord, ScalerState
 
+ENDING_S: Final = 1_200.0  # a machine whose term ends sooner is not rented, and one that was is replaced
 BOOT_S: Final = 180.0  # the median of what was measured on the marketplace, until a boot of our own was seen
 STAY_S: Final = 3_600.0
 STAY_S_MIN: Final = 300.0

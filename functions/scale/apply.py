@@ -31,6 +31,7 @@ from functions.core.plan import (
     GiveUp,
     MarkReady,
     Rent,
+    Reprice,
     Start,
     Stop,
     Undrain,
@@ -130,7 +131,7 @@ def _do(action: Action, desk: Desk) -> Result:
         case Forget():
             desk.turn.ports.store.forget_worker(desk.turn.tenure.lease(), action.worker_id)
             return Result.DONE
-        case Adopt() | ConfirmStarted() | ConfirmStopped() | MarkReady() | Drain() | Undrain() | GiveUp():
+        case Adopt() | ConfirmStarted() | ConfirmStopped() | MarkReady() | Drain() | Undrain() | Reprice() | GiveUp():
             _intend(action, desk)
             return Result.DONE
         case _:

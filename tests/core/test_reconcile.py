@@ -20,6 +20,7 @@ from functions.core.plan import (
     Forget,
     GiveUp,
     MarkReady,
+    Reprice,
     Start,
     Stop,
     WorkerAction,
@@ -118,8 +119,24 @@ def test_a_bid_that_was_rented_on_demand_is_destroyed() -> None:
 
 def test_a_worker_in_service_that_turns_out_to_be_another_machine_is_drained_first() -> None:
     step = _step(a_worker(1), listed=(an_instance(gpu_name="RTX 3090"),))
+    reason = "a RTX 3090 instead of a RTX 4090 as offered"
 
-    assert step == Drain(worker_id=worker_id(1), to=_S.DESTROYING, reason="a RTX 3090 instead of a RTX 4090 as offered")
+    assert step == Drain(worker_id=worker_id(1), to=_S.DESTROYING, reason=reason, fault=Fault.MISMATCH)
+
+
+def test_a_price_that_is_raised_in_service_is_reckoned_with_and_nobody_is_sent_away_for_it() -> None:
+    step = _step(a_worker(1), listed=(an_instance(running_micro_usd_per_hour=500_000),))
+
+    assert step == Reprice(
+        worker_id=worker_id(1), running_micro_usd_per_hour=500_000, reason="billed $0.5000 an hour, offered at $0.4000"
+    )
+
+
+def test_a_machine_that_boots_at_a_higher_price_than_offered_is_not_what_was_offered() -> None:
+    step = _step(a_worker(1, _S.BOOTING), listed=(an_instance(running_micro_usd_per_hour=500_000),))
+
+    assert isinstance(step, Destroy)
+    assert step.fault is Fault.MISMATCH
 
 
 def test_a_worker_that_drains_as_another_machine_is_not_taken_back_until_it_is_free() -> None:

@@ -11,14 +11,16 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from functions.adapters.dynamodb_items import read
 from functions.adapters.spec_codec import decode_autogroup, decode_group
-from functions.core.model import ApiKey, Autogroup, EndpointGroup, EndpointState, RentalType, Scope
+from functions.core.model import ApiKey, Autogroup, Blacklist, EndpointGroup, EndpointState, RentalType, Scope
 from infra.api_key_settings import ApiKeySettings
 from infra.api_keys import key_item
 from infra.autogroup_settings import AutogroupSettings
+from infra.blacklist_settings import BlacklistSettings
 from infra.endpoint_settings import EndpointSettings
 from infra.group import autogroup_spec, group_spec
 from infra.program import main
@@ -72,6 +74,8 @@ def test_every_parameter_of_an_autogroup_arrives() -> None:
         "launch_args": "--ssh",
         "gpu_ram": 24.0,
         "disk_gb": 32.0,
+        "download_gb": 12.5,
+        "traffic_gb_per_hour": 1.5,
         "boot_timeout_s": 60.0,
         "report_addr_token": True,
     }
@@ -85,7 +89,7 @@ def test_every_parameter_of_an_autogroup_arrives() -> None:
     )
     settings = parsed(endpoints={"llm": endpoint(autogroups={"fast": configured})}).endpoints["llm"].autogroups["fast"]
 
-    group = decode_autogroup(spec_item(autogroup_spec("fast", settings, blacklist=())))
+    group = decode_autogroup(spec_item(autogroup_spec("fast", settings, blacklist=BlacklistSettings())))
 
     given = {**plain, "rental_type": RentalType.INTERRUPTIBLE, "env": {"MODEL_ID": "m", "BACKEND": "tgi"}}
     assert group == Autogroup(name="fast", max_bid_micro_usd=123_456, **given)
@@ -94,9 +98,15 @@ def test_every_parameter_of_an_autogroup_arrives() -> None:
 def test_a_query_that_is_a_map_arrives_as_its_json() -> None:
     settings = parsed(endpoints={"llm": endpoint(autogroups={"fast": autogroup(search_params={"num_gpus": {"gte": 2}})})})
 
-    spec = autogroup_spec("fast", settings.endpoints["llm"].autogroups["fast"], blacklist=(7,))
+    spec = autogroup_spec(
+        "fast", settings.endpoints["llm"].autogroups["fast"], blacklist=BlacklistSettings(machines=(7,), hosts=(5,))
+    )
 
-    assert json.loads(str(spec["search_params"])) == {"num_gpus": {"gte": 2}, "machine_id": {"notin": [7]}}
+    assert json.loads(str(spec["search_params"])) == {
+        "num_gpus": {"gte": 2},
+        "machine_id": {"notin": [7]},
+        "host_id": {"notin": [5]},
+    }
 
 
 def test_a_stack_files_ways_of_renting_are_the_functions() -> None:
@@ -130,6 +140,12 @@ def test_blacklisted_machines_are_left_out_of_the_search() -> None:
     spec = autogroup_spec("fast", settings.autogroups["fast"], blacklist=settings.blacklist)
 
     assert spec["search_params"] == "gpu_name=RTX_4090 num_gpus=1 machine_id notin [7,9]"
+
+
+def test_what_the_blacklist_says_reaches_the_scaler_too() -> None:
+    settings = parsed(endpoints={"llm": endpoint(blacklist={"machines": [7], "hosts": [5], "allow": [9]})}).endpoints["llm"]
+
+    assert decode_group(spec_item(group_spec("llm", settings))).blacklist == Blacklist(machines=(7,), hosts=(5,), allow=(9,))
 
 
 @pytest.mark.parametrize(
@@ -226,11 +242,17 @@ def test_a_default_of_the_stack_file_is_the_models(settings: type[Any], model: t
 
     shared = ours.keys() & theirs.keys()
 
-    assert {name: ours[name] for name in shared} == {name: theirs[name] for name in shared}
+    assert {name: plain(ours[name]) for name in shared} == {name: plain(theirs[name]) for name in shared}
 
 
 def spec_item(spec: dict[str, object]) -> dict[str, Any]:
     return {"pk": {"S": "ENDPOINT#llm"}, "sk": {"S": "any"}, "spec": {"S": json.dumps(spec)}}
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    return dataclasses.asdict(value) if dataclasses.is_dataclass(value) and not isinstance(value, type) else value
 
 
 def default_of(field: dataclasses.Field[Any]) -> Any:

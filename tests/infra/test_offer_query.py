@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from functions.core.query import MalformedQuery, parse_order, parse_query
-from infra.offer_query import order_faults, query_faults, query_fields, without_machines
+from infra.offer_query import order_faults, query_faults, query_fields, without
 
 
 @pytest.mark.parametrize(
@@ -129,9 +129,10 @@ def test_the_scaler_can_read_every_order_without_faults(text: str) -> None:
 
 
 def test_machines_are_left_out_in_either_spelling() -> None:
-    assert without_machines("num_gpus=1", (7, 9)) == "num_gpus=1 machine_id notin [7,9]"
-    assert json.loads(without_machines('{"num_gpus": {"eq": 1}}', (7,))) == {"num_gpus": {"eq": 1}, "machine_id": {"notin": [7]}}
-    assert without_machines("num_gpus=1", ()) == "num_gpus=1"
+    assert without("num_gpus=1", machine_id=(7, 9)) == "num_gpus=1 machine_id notin [7,9]"
+    assert json.loads(without('{"num_gpus": {"eq": 1}}', machine_id=(7,))) == {"num_gpus": {"eq": 1}, "machine_id": {"notin": [7]}}
+    assert without("num_gpus=1", machine_id=(), host_id=(3,)) == "num_gpus=1 host_id notin [3]"
+    assert without("num_gpus=1", machine_id=()) == "num_gpus=1"
 
 
 def test_the_fields_of_a_filter_in_json() -> None:
