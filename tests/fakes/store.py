@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import wraps
 from typing import Concatenate, Final, ParamSpec, TypeVar
@@ -87,6 +87,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.calls: deque[str] = deque(maxlen=CALLS_KEPT)
+        self.rentals_written = 0
         self._groups: dict[str, _Group] = defaultdict(_Group)
         self._keys: dict[str, ApiKey] = {}
         self._budgets: dict[str, Budgets] = {}
@@ -115,6 +116,22 @@ class MemoryStore:
     def worker(self, endpoint: str, worker_id: str) -> Worker:
         """Return one worker as it is stored."""
         return self._of(endpoint).workers[worker_id]
+
+    def fleet(self, endpoint: str) -> Mapping[str, Worker]:
+        """Return every worker by id, tombstones included: a live view, to be looked at and not kept."""
+        return self._of(endpoint).workers
+
+    def spec(self, endpoint: str) -> EndpointGroup | None:
+        """Return a group's parameters, without counting as a call."""
+        return self._of(endpoint).spec
+
+    def record(self, endpoint: str, request_idx: int) -> WaitingRequest | None:
+        """Return the record of a request, without counting as a call."""
+        return self._of(endpoint).requests.get(request_idx)
+
+    def lose_memory(self, endpoint: str) -> None:
+        """Forget what the scaler has learned, as if its item's attribute were gone."""
+        self._of(endpoint).state = ScalerState()
 
     def requests(self, endpoint: str) -> list[WaitingRequest]:
         """Return every record of a request, assigned or not."""
@@ -328,6 +345,7 @@ class MemoryStore:
         workers = self._fenced(lease).workers
         before = workers.get(worker_id, Worker(worker_id=worker_id, endpoint=lease.endpoint, rental=rental))
         workers[worker_id] = replace(before, rental=rental)
+        self.rentals_written += 1
 
     @_atomic
     def forget_worker(self, lease: Lease, worker_id: str) -> None:
@@ -336,6 +354,7 @@ class MemoryStore:
         if worker_id in workers and not _is_destroyed(workers[worker_id]):
             raise AssertionError(f"{worker_id} is not a tombstone")
         workers.pop(worker_id, None)
+        self.rentals_written += 1
 
     @_atomic
     def put_state(self, lease: Lease, state: ScalerState) -> None:

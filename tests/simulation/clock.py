@@ -40,3 +40,19 @@ class SimulatedClock:
             self._now_s = max(self._now_s, at_s)
             happening()
         self._now_s = max(self._now_s, end_s)
+
+
+class SkewedClock:
+    """Implements `ports.Clock`: somebody's own clock, ahead of the true time by `ahead_s` (behind, if negative)."""
+
+    def __init__(self, clock: SimulatedClock, ahead_s: float) -> None:
+        self._clock = clock
+        self.ahead_s = ahead_s
+
+    def now_s(self) -> float:
+        """Return the time that this clock shows."""
+        return self._clock.now_s() + self.ahead_s
+
+    def wait_s(self, duration_s: float) -> None:
+        """Let true time pass."""
+        self._clock.wait_s(duration_s)

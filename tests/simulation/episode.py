@@ -1,0 +1,105 @@
+"""One seed's history from its first moment to the removal, and what must be true of it besides the invariants.
+
+First safety with every fault on, then liveness with every fault off. In every third world the removal comes while everything still
+goes wrong: a stack may be destroyed at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from functions.core.lifecycle import HELD
+from sandbox.marketplace.lifecycle import GPU_BILLED
+from tests.simulation.hostile import ENDPOINT, HostileWorld
+from tests.simulation.invariants import Violated
+from tests.simulation.story import Fault, Line
+
+TORMENT_S: Final = 900.0
+# The crash breaker (900 s) and a boot may still have to run out; most worlds have settled long before.
+SETTLE_S_MAX: Final = 1_800.0
+SETTLE_LOOK_S: Final = 60.0
+STORMY_EVERY: Final = 3
+SERVED_OF_LATE_S: Final = 600.0
+REST_S: Final = 900.0
+# Requests of 225 load on average: the slowest machine that the autogroups ask for carries that alone.
+CALM_PER_S: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """What one seed came to."""
+
+    seed: int
+    served: int
+    ticks: int
+    steps: int
+    decisions: int
+    contracts: int
+    faults: Mapping[Fault, int]
+    simulated_s: float
+
+
+def play(seed: int, *, hears: Callable[[Line], None] | None = None) -> Episode:
+    """Play one seed to its end. Raises Violated."""
+    world = HostileWorld(seed)
+    world.story.hears = hears
+    started_s = world.clock.now_s()
+    world.torment(TORMENT_S)
+    stormy = seed % STORMY_EVERY == 0
+    if stormy:
+        _remove(world)
+    world.calm_down()
+    if not stormy:
+        _serve(world)
+        _rest(world)
+        _remove(world)
+    return Episode(
+        seed=seed,
+        served=world.clients.served,
+        ticks=world.watch.ticks,
+        steps=world.watch.steps,
+        decisions=world.watch.replays.count,
+        contracts=len(world.world.contracts.all),
+        faults=world.story.faults,
+        simulated_s=world.clock.now_s() - started_s,
+    )
+
+
+def _serve(world: HostileWorld) -> None:
+    for _ in range(int(SETTLE_S_MAX / SETTLE_LOOK_S)):
+        world.live(rate_per_s=CALM_PER_S, duration_s=SETTLE_LOOK_S)
+        if world.settled:
+            break
+    world.watch.order.judging = True
+    served, given_up = world.clients.served, world.clients.given_up
+    world.live(rate_per_s=CALM_PER_S, duration_s=SERVED_OF_LATE_S)
+    world.watch.order.judging = False
+    _demand(world.clients.served > served, "with demand, offers, budget and credit a request is served")
+    _demand(world.clients.given_up == given_up, "nobody waits in vain")
+
+
+def _rest(world: HostileWorld) -> None:
+    world.live(rate_per_s=0.0, duration_s=REST_S)
+    resting = [contract.phase for contract in world.watch.scene.ours()]
+    _demand(not GPU_BILLED & set(resting), "what nobody asks for is not run")
+    _demand(len(resting) <= _cold_workers(world), "what nobody asks for is not kept, but for the reserve")
+
+
+def _remove(world: HostileWorld) -> None:
+    _demand(world.remove_group(), "a removal that is repeated succeeds")
+    held = [name for name, worker in world.watch.scene.workers().items() if worker.rental.state in HELD]
+    _demand(world.watch.scene.ours() == [], "after the removal nothing exists")
+    _demand(held == [], "after the removal nothing is believed to exist")
+
+
+def _demand(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a sentence
+    if not holds:
+        raise Violated(f"this does not hold: {what}")
+
+
+def _cold_workers(world: HostileWorld) -> int:
+    group = world.store.spec(ENDPOINT)
+    assert group is not None
+    return min(group.cold_workers, group.max_workers) if not group.burst_reserve else group.max_workers

@@ -1,0 +1,28 @@
+"""6. Every decision can be replayed from its record, and says why in a sentence."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+
+from functions.core.record import DecisionRecord
+from functions.core.replay import replayed
+from tests.simulation.invariants import Violated
+
+
+@dataclass(slots=True)
+class Replays:
+    """Looks at every record that is stored, as it is stored: as text."""
+
+    count: int = 0
+
+    def check(self, record: DecisionRecord) -> None:
+        """Check that the record alone leads to the same plan."""
+        self.count += 1
+        if not record.sentences or not all(sentence.strip().endswith(".") for sentence in record.sentences):
+            raise Violated(f"a decision does not say why: {record.sentences}")
+        difference = replayed(
+            json.loads(json.dumps({field.name: getattr(record, field.name) for field in fields(record)}))
+        ).difference
+        if difference:
+            raise Violated(f"a record replays to another plan: {difference}")

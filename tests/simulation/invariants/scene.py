@@ -1,0 +1,50 @@
+"""What the invariants look at: the marketplace's books, the table, the processes, the time as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from functions.core.labels import worker_of_label
+from functions.core.model import EndpointGroup, Worker
+from sandbox.marketplace.instance import Contract
+from sandbox.marketplace.world import World
+from tests.fakes.store import MemoryStore
+from tests.simulation.clock import SimulatedClock
+from tests.simulation.workers import SimulatedWorker
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One world. `on_the_way` counts a worker's unused tickets."""
+
+    world: World
+    store: MemoryStore
+    clock: SimulatedClock
+    endpoint: str
+    prefix: str
+    processes: Mapping[int, SimulatedWorker]
+    on_the_way: Callable[[str], int]
+
+    @property
+    def now_s(self) -> float:
+        """The true time."""
+        return self.clock.now_s()
+
+    def ours(self) -> list[Contract]:
+        """Return every contract of ours that exists now."""
+        return [one for one in self.world.contracts.live.values() if (one.label or "").startswith(self.prefix)]
+
+    def workers(self) -> Mapping[str, Worker]:
+        """Return every worker on record, as it is now."""
+        return self.store.fleet(self.endpoint)
+
+    def worker_of(self, contract: Contract) -> Worker | None:
+        """Return the worker whose label a contract bears."""
+        return self.workers().get(worker_of_label(contract.label or ""))
+
+    def group(self) -> EndpointGroup:
+        """Return the group's parameters."""
+        group = self.store.spec(self.endpoint)
+        assert group is not None
+        return group
