@@ -63,6 +63,17 @@ marketplace: setup ## The marketplace simulator alone (ARGS="--port 8482 --seed 
 backtest: setup ## What scaling policies cost over a trace (TRACE=requests.csv STACK=Pulumi.prod.yaml)
 	@$(BIN)/python -m bench.backtest $(if $(TRACE),--trace $(TRACE)) $(if $(STACK),--stack $(STACK)) $(ARGS)
 
+# The worker's books are the real ones, so the worker's code is on the path.
+SIMULATION := PYTHONPATH=worker_image $(BIN)/python -m tests.simulation
+
+.PHONY: simulate
+simulate: setup ## One seed of the hostile world, told as a story (SEED=17 ARGS=--json)
+	@$(SIMULATION) one --seed $(or $(SEED),0) $(ARGS)
+
+.PHONY: soak
+soak: setup ## Thousands of seeds on every core, failing ones named (SEEDS=5000 ARGS="--minutes 30 --json")
+	@nice $(SIMULATION) soak --seeds $(or $(SEEDS),5000) $(ARGS)
+
 .PHONY: test
 test: setup ## Every test, in parallel, without a network
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)

@@ -33,6 +33,8 @@ from protocol.report import Phase
 RENTS_PER_TICK_MAX: Final = 8
 # A machine that was measured a little slower than was expected is not followed by another one for the difference.
 RESERVE_SLACK: Final = 0.1
+# The marketplace confirms a stop in seconds; one that takes longer may never be.
+STOP_AWAITED_S: Final = 60.0
 _S = WorkerState
 
 
@@ -112,7 +114,7 @@ def grow(snapshot: Snapshot, fleet: Fleet, need: Need, room: Headroom, rented_as
     if halted:
         return Growth(actions=woken, sentences=(halted,) if missing.any else (), wanted=frozenset())
     market = Market(snapshot=snapshot, fleet=fleet, wanted=frozenset(), need=need, rented_as=rented_as)
-    rented = _rent(market, missing, room)
+    rented = _rent(market, _less_what_may_start_soon(fleet, missing), room)
     return replace(rented, actions=(*woken, *rented.actions))
 
 
@@ -147,6 +149,16 @@ def _start(fleet: Fleet, missing: Shortage) -> tuple[tuple[Action, ...], Shortag
         actions.append(Start(worker_id=worker.worker_id, instance_id=worker.rental.instance_id, reason=reason))
         missing = missing.less(fleet.perf(worker), rented=False)
     return tuple(actions), missing
+
+
+def _less_what_may_start_soon(fleet: Fleet, missing: Shortage) -> Shortage:
+    """Return what is missing once those that are being stopped can be started: in seconds, where a rented one takes minutes."""
+    for worker in fleet.cold():
+        just_stopped = worker.rental.state is _S.STOPPED and worker.worker_id in fleet.acted
+        stopping = worker.rental.state is _S.STOPPING and fleet.now_s - worker.rental.state_since_s <= STOP_AWAITED_S
+        if missing.running and (just_stopped or stopping):
+            missing = missing.less(fleet.perf(worker), rented=False)
+    return missing
 
 
 def _because(what: str, missing: Shortage) -> str:

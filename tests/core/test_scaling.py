@@ -11,6 +11,7 @@ from functions.core.model import EndpointState
 from functions.core.plan import (
     Action,
     Cadence,
+    ConfirmStopped,
     Destroy,
     DestroyStray,
     Drain,
@@ -126,6 +127,21 @@ def test_a_draining_worker_is_taken_back_before_anything_else() -> None:
     snapshot = a_snapshot(draining, stopped, state=a_state(load_per_s=50.0, peaks=()), offers=OFFERS)
 
     assert _kinds(snapshot) == [Undrain]
+
+
+@pytest.mark.parametrize("age_s", [5.0, 45.0])
+def test_a_worker_that_is_being_stopped_is_waited_for_instead_of_renting_another(age_s: float) -> None:
+    stopping = a_snapshot(a_worker(1, _S.STOPPING, age_s=age_s), waiting=(a_request(),), offers=OFFERS)
+    stopped = replace(stopping, listing=(an_instance(1, running=False, wants_running=False),))
+
+    assert not any(isinstance(action, Rent) for action in decide(stopping, now_s=NOW_S).actions)
+    assert [type(action) for action in decide(stopped, now_s=NOW_S).actions] == [ConfirmStopped]
+
+
+def test_a_stop_that_takes_too_long_is_not_waited_for() -> None:
+    snapshot = a_snapshot(a_worker(1, _S.STOPPING, age_s=100.0), waiting=(a_request(),), offers=OFFERS)
+
+    assert any(isinstance(action, Rent) for action in decide(snapshot, now_s=NOW_S).actions)
 
 
 def test_a_stopped_worker_is_started_before_another_is_rented() -> None:

@@ -20,7 +20,7 @@ from tests.simulation.clock import SimulatedClock
 from tests.simulation.story import Fault, Kind, Story
 
 PATIENCE_S: Final = 240.0
-IMPATIENCE_S: Final = 60.0  # of clients in a hostile world, so that those who wait do not take up all of its time
+IMPATIENCE_S: Final = 50.0  # of clients in a hostile world, so that those who wait do not take up all of its time
 POLL_S: Final = 5.0
 SLOW_SHARE: Final = 0.15  # of clients: they take almost a ticket's lifetime to use it
 

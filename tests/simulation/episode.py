@@ -25,6 +25,9 @@ SERVED_OF_LATE_S: Final = 600.0
 REST_S: Final = 900.0
 # Requests of 225 load on average: the slowest machine that the autogroups ask for carries that alone.
 CALM_PER_S: Final = 0.02
+# More than one machine serves: a line forms, whose order is judged.
+CROWD_PER_S: Final = 1.0
+CROWD_S: Final = 90.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +78,12 @@ def _serve(world: HostileWorld) -> None:
     world.watch.order.judging = True
     served, given_up = world.clients.served, world.clients.given_up
     world.live(rate_per_s=CALM_PER_S, duration_s=SERVED_OF_LATE_S)
+    given_up = world.clients.given_up - given_up
+    if world.seed % STORMY_EVERY == 1:
+        world.live(rate_per_s=CROWD_PER_S, duration_s=CROWD_S)
     world.watch.order.judging = False
     _demand(world.clients.served > served, "with demand, offers, budget and credit a request is served")
-    _demand(world.clients.given_up == given_up, "nobody waits in vain")
+    _demand(given_up == 0, "nobody waits in vain")
 
 
 def _rest(world: HostileWorld) -> None:
@@ -102,4 +108,4 @@ def _demand(holds: bool, what: str) -> None:  # noqa: FBT001 - reads as a senten
 def _cold_workers(world: HostileWorld) -> int:
     group = world.store.spec(ENDPOINT)
     assert group is not None
-    return min(group.cold_workers, group.max_workers) if not group.burst_reserve else group.max_workers
+    return min(group.cold_workers, group.max_workers) if not group.shortage_cost else group.max_workers

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from nacl.signing import SigningKey
 
@@ -28,7 +29,6 @@ from functions.report.service import ReportPorts
 from functions.route.service import RoutePorts
 from functions.scale.release import ReleaseIncomplete, release_group
 from functions.scale.service import keep_scaled
-from functions.scale.tick import Tick
 from functions.scale.turn import ScaleSettings
 from protocol.ticket import Ticket
 from sandbox.marketplace.faults import FaultOptions
@@ -58,7 +58,7 @@ ROUTERS: Final = 3
 CLOCKS_APART_S: Final = 1.5  # of the control plane's machines
 OBSERVE_S: Final = 5.0
 MOOD_S: Final = 90.0
-RATES_PER_S: Final = (0.0, 0.03, 0.15, 0.5)
+RATES_PER_S: Final = (0.0, 0.03, 0.1, 0.3)
 OUTBID_CHANCE: Final = 0.01
 REPORTS_DOWN_CHANCE: Final = 0.002
 MEMORY_LOST_CHANCE: Final = 0.001
@@ -150,8 +150,6 @@ class HostileWorld:
             return
         if self.nested >= NESTED_MAX:
             return
-        if self.nested:
-            self.story.suffers("scaler", Fault.TWO_SCALERS)
         self.invocations += 1
         environment = self._environment()
         try:
@@ -185,13 +183,18 @@ class HostileWorld:
         ports = environment.ports
         deadline_s = ports.clock.now_s() + INVOCATION_S
         for done in keep_scaled(ENDPOINT, owner=owner, ports=ports, settings=_SETTINGS, deadline_s=deadline_s):
-            self._tell(environment, done)
+            if self.nested > 1:
+                self.story.suffers(
+                    environment.life.name, Fault.TWO_SCALERS, "the other one has lost its lease and does not know it"
+                )
             self.watch.after_tick(done)
 
-    def _tell(self, environment: Environment, done: Tick) -> None:
-        if self.story.hears is not None and done.recorded:
-            for sentence in done.plan.sentences:
-                self.story.tell(environment.life.name, Kind.DECISION, sentence)
+    def _called(self, who: str, method: str, args: tuple[Any, ...]) -> None:
+        """Watch one call of a scaler's ports, and tell what it decided."""
+        if method == "put_decision":
+            for sentence in args[1].sentences:
+                self.story.tell(who, Kind.DECISION, sentence)
+        self.watch.scaler_called(method, args)
 
     def _environment(self) -> Environment:
         """Return an environment that is free, a new one if none is."""
@@ -210,7 +213,7 @@ class HostileWorld:
         clock = self._clock()
         life = Life(name=f"scaler {self.invocations}", rng=self.rng, clock=clock, story=self.story, hostile=lambda: self.hostile)
         marketplace = marketplace_over(self.wire.session, clock)
-        made = Environment.of(life, store=self.store, marketplace=marketplace, watched=self.watch.scaler_called)
+        made = Environment.of(life, store=self.store, marketplace=marketplace, watched=partial(self._called, life.name))
         self.environments.append(made)
         return made
 

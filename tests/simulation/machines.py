@@ -83,9 +83,9 @@ class Machines:
                 self._boot(contract_id)
             case Halt() | Kill() if process is not None and process.alive:
                 process.alive = False
-                ended = isinstance(effect, Kill) and self.world.contracts.all[effect.contract_id].alive
-                if ended:
-                    self.story.suffers(process.worker_id, Fault.ENDS)
+                contract = self.world.contracts.all[effect.contract_id]
+                if isinstance(effect, Kill) and contract.alive:
+                    self.story.suffers(process.worker_id, LINKS.get(contract.machine.link, Fault.ENDS))
                 self.story.tell(process.worker_id, Kind.WORKER, "ends")
             case Freeze() if process is not None:
                 process.frozen = True

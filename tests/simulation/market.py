@@ -28,10 +28,10 @@ FATE_WEIGHTS: Final[Mapping[Fate, float]] = {
     Fate.NEVER_SCHEDULED: 1.0,
     Fate.OCI_ERROR: 1.0,
     Fate.SLOW: 2.0,
-    Fate.EXITS: 3.0,
-    Fate.GOES_SILENT: 3.0,
-    Fate.GOES_OFFLINE: 3.0,
-    Fate.VANISHES: 2.0,
+    Fate.EXITS: 6.0,
+    Fate.GOES_SILENT: 6.0,
+    Fate.GOES_OFFLINE: 6.0,
+    Fate.VANISHES: 6.0,
     Fate.TERM_ENDS: 1.0,
     Fate.PRICE_RAISED: 1.0,
     Fate.ADDRESS_CHANGES: 1.0,
@@ -50,7 +50,7 @@ def random_group(endpoint: str, rng: random.Random) -> EndpointGroup:
         target_util=rng.choice((0.7, 0.9)),
         inactivity_timeout=rng.choice((0.0, 30.0, 200.0)),
         scale_down_window=rng.choice((0.0, 60.0, 300.0)),
-        burst_reserve=rng.choice((0.0, 0.0, 1.2)),
+        shortage_cost=rng.choice((0.0, 0.0, 20.0)),
     )
 
 
@@ -66,7 +66,7 @@ def random_market(rng: random.Random) -> WorldOptions:
     """Return a market with its own faults, and more of those that a scaler finds hardest: lost answers, and lists that lag."""
     preset = PRESETS[rng.choice(("typical", "hostile"))]
     lost = tuple(
-        Chance(operation=operation, fault=fault, probability=rng.choice((0.0, 0.1, 0.3)))
+        Chance(operation=operation, fault=fault, probability=rng.choice((0.0, 0.2, 0.5)))
         for operation in (Operation.CREATE, Operation.DESTROY, Operation.START, Operation.STOP)
         for fault in (AnswerFault.DROPPED_AFTER, AnswerFault.SERVER_ERROR_BEFORE)
     )
@@ -82,8 +82,8 @@ def random_market(rng: random.Random) -> WorldOptions:
         failure_share=dict.fromkeys(Trust, rng.choice((0.15, 0.4))),
         fate_weights=FATE_WEIGHTS,
         # Soon enough to be seen within one episode.
-        strikes_after=Span(least_s=20.0, most_s=600.0),
-        outage=Span(least_s=30.0, most_s=400.0),
-        silence=Span(least_s=20.0, most_s=300.0),
+        strikes_after=Span(least_s=20.0, most_s=300.0),
+        outage=Span(least_s=30.0, most_s=250.0),
+        silence=Span(least_s=20.0, most_s=150.0),
     )
     return WorldOptions(market=_MARKET, faults=faults, boot_speed=3.0, credit_usd=10_000.0)

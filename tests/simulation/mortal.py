@@ -16,8 +16,11 @@ from functions.scale.turn import ScalePorts
 from tests.simulation.clock import SkewedClock
 from tests.simulation.story import Fault, Story
 
-CRASH_CHANCE: Final = 0.004
-PAUSE_CHANCE: Final = 0.004
+# Most calls look; what matters is what falls between two that change something.
+CRASH_CHANCE: Final = 0.002
+PAUSE_CHANCE: Final = 0.002
+AT_AN_EFFECT: Final = 6.0  # times as often
+EFFECTS: Final = frozenset({"put_rental", "put_state", "forget_worker", "create", "start", "stop", "destroy"})
 PAUSE_S: Final = 200.0
 STORE_FAULT_CHANCE: Final = 0.004
 
@@ -40,18 +43,18 @@ class Life:
     dead: bool = False
     busy: bool = False
 
-    def step(self, *, may_pause: bool) -> None:
+    def step(self, *, may_pause: bool, at_an_effect: bool) -> None:
         """Live on, or crash, or be paused for long."""
         if self.dead:
             raise Crash
         if not self.hostile():
             return
-        luck = self.rng.random()
-        if luck < CRASH_CHANCE:
+        luck, often = self.rng.random(), AT_AN_EFFECT if at_an_effect else 1.0
+        if luck < CRASH_CHANCE * often:
             self.dead = True
             self.story.suffers(self.name, Fault.CRASH)
             raise Crash
-        if may_pause and luck > 1 - PAUSE_CHANCE:
+        if may_pause and luck > 1 - PAUSE_CHANCE * often:
             self.story.suffers(self.name, Fault.SUSPENDED, f"for {PAUSE_S:.0f} s")
             self.clock.wait_s(PAUSE_S)
 
@@ -72,14 +75,15 @@ class Mortal:
     def __getattr__(self, name: str) -> Callable[..., Any]:
         """Return the port's method, in mortal form."""
         method, life, table, watched = getattr(self._port, name), self._life, self._table, self._watched
+        effect = name in EFFECTS
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            life.step(may_pause=table)
+            life.step(may_pause=table, at_an_effect=effect)
             self._fail_sometimes(name)
             answer = method(*args, **kwargs)
             watched(name, args)
             self._fail_sometimes(name)
-            life.step(may_pause=table)
+            life.step(may_pause=table, at_an_effect=effect)
             return answer
 
         setattr(self, name, call)

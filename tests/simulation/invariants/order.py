@@ -2,7 +2,7 @@
 
 Somebody who came later may be served first where there is room for both, and within the second that a router's view lives. So
 nobody is accused by the service of a newcomer alone, but by this: a request that has waited for longer than ORDER_S saw a later one
-served, asks next, and is told to wait, although nothing was taken from the fleet meanwhile.
+served, asks at least ORDER_S after that, and is told to wait, although nothing was taken from the fleet meanwhile.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from functions.core.model import Worker
 from functions.core.routing import WAITING_FORGOTTEN_AFTER_S, is_routable
 from functions.route.call import Waiting
 from functions.route.snapshot import SNAPSHOT_TTL_S
@@ -18,18 +17,26 @@ from protocol.ticket import Ticket
 from tests.simulation.invariants import Violated
 from tests.simulation.invariants.scene import Scene
 
-# A router's view, and how far the clocks of two routers are apart.
-ORDER_S: Final = SNAPSHOT_TTL_S + 4.0
+ORDER_S: Final = SNAPSHOT_TTL_S + 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Passed:
+    """Who came later and was served, when, and by which workers there was room then."""
+
+    by: int
+    at_s: float
+    room: frozenset[str]
 
 
 @dataclass(slots=True)
 class _Waits:
-    """One request in line; `passed_by` is who came later and was served, and by which workers there was room then."""
+    """One request in line."""
 
     since_s: float
     cost: float
     asked_at_s: float
-    passed_by: tuple[int, frozenset[str]] | None = None
+    passed: _Passed | None = None
 
 
 @dataclass(slots=True)
@@ -47,14 +54,8 @@ class Order:
         if not answer.status.strip():
             raise Violated(f"request {answer.request_idx} waits and is not told why")
         before = self.line.get(answer.request_idx)
-        if before is not None and before.passed_by is not None and self.judging:
-            later, room = before.passed_by
-            # What served the later one serves still, and this one has not failed there.
-            if room <= self._serving() and not self._avoids(answer.request_idx, room):
-                waited_s = self.scene.now_s - before.since_s
-                raise Violated(
-                    f"request {answer.request_idx} waits for {waited_s:.0f} s and was overtaken by {later}: {answer.status}"
-                )
+        if self.judging and before is not None and before.passed is not None:
+            self._check(answer, before.passed, waited_s=self.scene.now_s - before.since_s)
         self.line[answer.request_idx] = _Waits(since_s=since_s, cost=cost, asked_at_s=self.scene.now_s)
 
     def assigned(self, ticket: Ticket, *, since_s: float) -> None:
@@ -66,17 +67,22 @@ class Order:
         for each in self.line.values():
             asks = now_s - each.asked_at_s <= WAITING_FORGOTTEN_AFTER_S
             if asks and each.since_s < min(since_s, now_s - ORDER_S) and each.cost <= ticket.cost:
-                each.passed_by = (ticket.request_idx, serving)
+                each.passed = _Passed(ticket.request_idx, now_s, serving)
 
     def left(self, request_idx: int) -> None:
         """Forget one who asks no more."""
         self.line.pop(request_idx, None)
 
-    def _serving(self) -> frozenset[str]:
-        return frozenset(name for name, worker in self.scene.workers().items() if self._serves(worker))
+    def _check(self, answer: Waiting, passed: _Passed, *, waited_s: float) -> None:
+        """Accuse, if by now every router knows of the room, what served the later one serves still, and may serve this one."""
+        known = self.scene.now_s - passed.at_s > ORDER_S
+        if known and passed.room <= self._serving() and not self._avoids(answer.request_idx, passed.room):
+            told = f"was overtaken by {passed.by}: {answer.status}"
+            raise Violated(f"request {answer.request_idx} waits for {waited_s:.0f} s and {told}")
 
-    def _serves(self, worker: Worker) -> bool:
-        return is_routable(worker, now_s=self.scene.now_s)
+    def _serving(self) -> frozenset[str]:
+        workers = self.scene.workers().items()
+        return frozenset(name for name, worker in workers if is_routable(worker, now_s=self.scene.now_s))
 
     def _avoids(self, request_idx: int, room: frozenset[str]) -> bool:
         record = self.scene.store.record(self.scene.endpoint, request_idx)
