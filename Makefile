@@ -74,6 +74,10 @@ simulate: setup ## One seed of the hostile world, told as a story (SEED=17 ARGS=
 soak: setup ## Thousands of seeds on every core, failing ones named (SEEDS=5000 ARGS="--minutes 30 --json")
 	@nice $(SIMULATION) soak --seeds $(or $(SEEDS),5000) $(ARGS)
 
+.PHONY: replay
+replay: setup ## Decide again by a decision record, and show what would differ (RECORD=record.json)
+	@$(BIN)/python -m bench.replay $(RECORD) $(ARGS)
+
 .PHONY: test
 test: setup ## Every test, in parallel, without a network
 	@$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)

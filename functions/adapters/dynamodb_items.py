@@ -69,6 +69,16 @@ def decision_key(endpoint: str, *, decided_at_s: float, epoch: int) -> Key:
     return _key(f"DECISION#{endpoint}", f"{decided_at_s:017.6f}#{epoch}")
 
 
+def parts_pk(decision: Item) -> str:
+    """Partition key of the parts of a decision record that is too large for one item."""
+    return f"{decision['pk']['S']}#{decision['sk']['S']}"
+
+
+def decision_part_key(decision: Item, index: int) -> Key:
+    """Key of one part of a decision record; sorts by its place."""
+    return _key(parts_pk(decision), f"{index:04d}")
+
+
 def fleet_pk(endpoint: str, shard: int) -> str:
     """Partition key of one shard of a group's workers."""
     return f"FLEET#{endpoint}#{shard}"

@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -25,9 +25,11 @@ from functions.adapters.dynamodb_items import (
     attribute,
     attributes_of,
     decision_key,
+    decision_part_key,
     field_names,
     fleet_pk,
     number,
+    parts_pk,
     read_waiting,
     read_worker,
     scaler_key,
@@ -39,10 +41,12 @@ from functions.core.lifecycle import WorkerState
 from functions.core.model import Rental, Worker, fleet_shards
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
-from functions.ports import GroupRecords, Lease, LeaseLost
+from functions.ports import GroupRecords, Lease, LeaseLost, UnreadableItem
 
 RECORD_PLAIN_BYTES_MAX: Final = 100_000
 RECORD_BYTES_MAX: Final = 380_000  # DynamoDB's items end at 400 KB
+# A record of 10,000 workers is 17 MB of text and 2.8 MB packed, so eight parts.
+PARTS_MAX: Final = 32
 TOO_LARGE: Final = "The snapshot of this decision was too large to be kept."
 
 _EPOCH_IS_OURS: Final = "epoch = :epoch AND lease_owner = :owner"
@@ -139,11 +143,17 @@ class DynamoScaleStore:
         self._update_scaler(lease, "SET #state = :state", {":state": spec_attribute(state)}, ExpressionAttributeNames=names)
 
     def put_decision(self, lease: Lease, record: DecisionRecord, *, expires_at_s: float) -> None:
-        """Store the record under its time; the table's TTL removes it."""
+        """Store the record under its time; the table's TTL removes it.
+
+        Of one too large for an item the parts go first, without a fence, which nothing leads to until the item names them.
+        """
         key = decision_key(lease.endpoint, decided_at_s=record.decided_at_s, epoch=record.epoch)
+        ttl = {"ttl": number(int(expires_at_s))}
+        held, parts = packed(record)
+        for index, part in enumerate(parts):
+            self._table.put({**decision_part_key(key, index), "part_gz": {"B": part}, **ttl})
         sentences = {"L": [attribute(sentence) for sentence in record.sentences]}
-        item = {**key, **_record_attribute(record), "sentences": sentences, "ttl": number(int(expires_at_s))}
-        self._fenced(lease, Put={"Item": item})
+        self._fenced(lease, Put={"Item": {**key, **held, "sentences": sentences, **ttl}})
 
     def _workers(self, endpoint: str, shards: int) -> tuple[Worker, ...]:
         items = (item for shard in range(shards) for item in self._table.query(fleet_pk(endpoint, shard), consistent=True))
@@ -194,30 +204,41 @@ class DynamoScaleStore:
 def recent_decisions(table: DynamoTable, endpoint: str, *, limit: int) -> list[Mapping[str, Any]]:
     """Return the newest decision records, newest first, as JSON objects of DecisionRecord."""
     items = table.query(f"DECISION#{endpoint}", limit=limit, ScanIndexForward=False)
-    return [read_record(item) for item in items]
+    return [read_record(item, list(table.query(parts_pk(item))) if "parts" in item else ()) for item in items]
 
 
-def read_record(item: Item) -> Mapping[str, Any]:
-    """Return the JSON object of a decision item."""
-    text = _unpacked(item["record_gz"]["B"]) if "record_gz" in item else item["record"]["S"]
+def read_record(item: Item, parts: Sequence[Item] = ()) -> Mapping[str, Any]:
+    """Return the JSON object of a decision item, whose parts, if it has some, are given in order. Raises UnreadableItem."""
+    if "parts" in item:
+        if len(parts) != int(item["parts"]["N"]):
+            raise UnreadableItem(f"{item['sk']['S']}: {item['parts']['N']} parts are needed: query pk = {parts_pk(item)}")
+        text = gzip.decompress(b"".join(_bytes(part["part_gz"]["B"]) for part in parts)).decode()
+    elif "record_gz" in item:
+        text = gzip.decompress(_bytes(item["record_gz"]["B"])).decode()
+    else:
+        text = item["record"]["S"]
     record: Mapping[str, Any] = json.loads(text)
     return record
 
 
-def _unpacked(packed: bytes | str) -> str:
+def packed(record: DecisionRecord) -> tuple[Item, Sequence[bytes]]:
+    """Return the attributes that hold a record, and the parts beside them: none, but for more than a thousand workers."""
+    text = json_text(encode(record))
+    if len(text) <= RECORD_PLAIN_BYTES_MAX:
+        return {"record": {"S": text}}, ()
+    squeezed = gzip.compress(text.encode(), mtime=0)
+    if len(squeezed) <= RECORD_BYTES_MAX:
+        return {"record_gz": {"B": squeezed}}, ()
+    parts = [squeezed[start : start + RECORD_BYTES_MAX] for start in range(0, len(squeezed), RECORD_BYTES_MAX)]
+    if len(parts) > PARTS_MAX:
+        return packed(replace(record, snapshot={}, sentences=(*record.sentences, TOO_LARGE)))
+    return {"parts": number(len(parts))}, parts
+
+
+def _bytes(held: bytes | str) -> bytes:
     # Bytes through botocore, base64 text as it travels.
-    return gzip.decompress(packed if isinstance(packed, bytes) else base64.b64decode(packed)).decode()
+    return held if isinstance(held, bytes) else base64.b64decode(held)
 
 
 def _ours(lease: Lease) -> dict[str, Any]:
     return {":epoch": number(lease.epoch), ":owner": attribute(lease.owner)}
-
-
-def _record_attribute(record: DecisionRecord) -> dict[str, Any]:
-    text = json_text(encode(record))
-    if len(text) <= RECORD_PLAIN_BYTES_MAX:
-        return {"record": {"S": text}}
-    packed = gzip.compress(text.encode(), mtime=0)
-    if len(packed) <= RECORD_BYTES_MAX:
-        return {"record_gz": {"B": packed}}
-    return _record_attribute(replace(record, snapshot={}, sentences=(*record.sentences, TOO_LARGE)))

@@ -115,6 +115,11 @@ class Agenda:
         self._sequence += 1
         heapq.heappush(self._heap, (at_us, self._sequence, due))
 
+    def drop(self, kind: type[Due]) -> None:
+        """Forget every event of this kind."""
+        self._heap = [each for each in self._heap if not isinstance(each[2], kind)]
+        heapq.heapify(self._heap)
+
     def next_us(self) -> int | None:
         """Return when the next event is due, None if there is none."""
         return self._heap[0][0] if self._heap else None

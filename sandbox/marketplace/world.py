@@ -21,7 +21,7 @@ from itertools import count
 from typing import Final
 
 from sandbox.marketplace import errors
-from sandbox.marketplace.agenda import Agenda, HostSays, TermEnds
+from sandbox.marketplace.agenda import Agenda, FateStrikes, HostSays, TermEnds
 from sandbox.marketplace.contracts import Contracts
 from sandbox.marketplace.course import Course
 from sandbox.marketplace.drafts import Drafts
@@ -310,6 +310,10 @@ class World:
         self.payments.append(Payment(at_us=self.advance(now_s), micro_usd=micro_usd(usd)))
         self._course.credit_micro_usd += micro_usd(usd)
         self._course.watch_credit()
+
+    def spare(self) -> None:
+        """Let no fate come true that was drawn already."""
+        self._agenda.drop(FateStrikes)
 
     def strike(self, contract_id: int, fate: Fate, now_s: float) -> None:
         """Let a fate come true at once, whatever was drawn. Raises Refused when there is no such instance."""

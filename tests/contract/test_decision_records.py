@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+import re
 from typing import Any
 
 import pytest
 
-from functions.adapters.dynamodb_items import decision_key
-from functions.adapters.dynamodb_scale import RECORD_PLAIN_BYTES_MAX, TOO_LARGE
+from functions.adapters.dynamodb_items import decision_key, decision_part_key, parts_pk
+from functions.adapters.dynamodb_scale import RECORD_PLAIN_BYTES_MAX, TOO_LARGE, read_record
 from functions.core.record import DecisionRecord
+from functions.ports import UnreadableItem
 from tests.contract.stores import ENDPOINT, Stores, dynamo_stores
 from tests.core.builders import NOW_S
 
@@ -55,8 +57,33 @@ def test_a_large_record_is_packed_and_reads_back(stores: Stores, put: Any) -> No
     assert [record["snapshot"] for record in stores.pulumi.decisions(ENDPOINT)] == [{"text": text}]
 
 
-def test_a_record_beyond_any_item_is_kept_without_its_snapshot_and_says_so(stores: Stores, put: Any) -> None:
-    put(noise(1_000_000))
+def test_a_record_beyond_any_item_is_kept_in_parts_and_reads_back(stores: Stores, put: Any) -> None:
+    text = noise(2_000_000)
+    item = put(text)
+
+    assert int(item["parts"]["N"]) > 1
+    assert [record["snapshot"] for record in stores.pulumi.decisions(ENDPOINT)] == [{"text": text}]
+
+
+def test_parts_go_when_the_time_of_their_record_is_over(put: Any, dynamodb: Any, table_name: str) -> None:
+    item = put(noise(2_000_000))
+    key = decision_part_key(item, 1)
+
+    assert dynamodb.get_item(TableName=table_name, Key=key)["Item"]["ttl"] == {"N": str(int(NOW_S + 60))}
+
+
+def test_a_record_whose_parts_are_missing_names_where_they_are(put: Any) -> None:
+    item = put(noise(2_000_000))
+
+    with pytest.raises(UnreadableItem, match=re.escape(parts_pk(item))):
+        read_record(item)
+
+
+def test_a_record_of_too_many_parts_is_kept_without_its_snapshot_and_says_so(
+    stores: Stores, put: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("functions.adapters.dynamodb_scale.PARTS_MAX", 1)
+    put(noise(2_000_000))
 
     assert [(each["snapshot"], each["sentences"]) for each in stores.pulumi.decisions(ENDPOINT)] == [({}, ["Hold.", TOO_LARGE])]
 

@@ -122,6 +122,7 @@ class HostileWorld:
         self.story.tell("world", Kind.PHASE, "Nothing goes wrong any more.")
         self.hostile = False
         self.world.plan.put(FaultOptions())
+        self.world.spare()
         self.air.loss, self.air.delay_s_max, self.air.repeats, self.air.lingering, self.air.down_until_s = 0.0, 0.2, 0.0, 0.0, 0.0
         self.clients.abandoned, self.clients.replayed, self.clients.patience_s = 0.0, 0.0, PATIENCE_S
         for clock in self.clocks:

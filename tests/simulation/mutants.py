@@ -87,11 +87,10 @@ def take_unknown_demand_for_none(patch: pytest.MonkeyPatch) -> None:
 
     def presuming(seen: Any, *, now_s: float) -> Any:
         measured = honest(seen, now_s=now_s)
-        return (
-            measured
-            if seen.state.samples
-            else replace(measured, load_per_s=0.0, settled=True, peaks=(), last_asked_at_s=0.0, asked_now=False)
-        )
+        if seen.state.samples:
+            return measured
+        quiet = replace(measured.ahead, load_per_s=0.0)
+        return replace(measured, ahead=quiet, settled=True, peaks=(), last_asked_at_s=0.0, asked_now=False)
 
     patch.setattr(scaling, "observe", presuming)
 

@@ -2,12 +2,13 @@
 
 Somebody who came later may be served first where there is room for both, and within the second that a router's view lives. So
 nobody is accused by the service of a newcomer alone, but by this: a request that has waited for longer than ORDER_S saw a later one
-served, asks at least ORDER_S after that, and is told to wait, although nothing was taken from the fleet meanwhile.
+served, asks again, more than ORDER_S after that, and is told to wait, twice in a row, although nothing was taken from the fleet
+meanwhile. Once is no proof: a router whose view is a second old may count a request both as assigned and as still before it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from functions.core.routing import WAITING_FORGOTTEN_AFTER_S, is_routable
@@ -22,11 +23,12 @@ ORDER_S: Final = SNAPSHOT_TTL_S + 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Passed:
-    """Who came later and was served, when, and by which workers there was room then."""
+    """Who came later and was served, when, and by which workers there was room then. `told`: to wait since, although there is."""
 
     by: int
     at_s: float
     room: frozenset[str]
+    told: int = 0
 
 
 @dataclass(slots=True)
@@ -54,9 +56,10 @@ class Order:
         if not answer.status.strip():
             raise Violated(f"request {answer.request_idx} waits and is not told why")
         before = self.line.get(answer.request_idx)
+        passed = None
         if self.judging and before is not None and before.passed is not None:
-            self._check(answer, before.passed, waited_s=self.scene.now_s - before.since_s)
-        self.line[answer.request_idx] = _Waits(since_s=since_s, cost=cost, asked_at_s=self.scene.now_s)
+            passed = self._judge(answer, before.passed, waited_s=self.scene.now_s - before.since_s)
+        self.line[answer.request_idx] = _Waits(since_s=since_s, cost=cost, asked_at_s=self.scene.now_s, passed=passed)
 
     def assigned(self, ticket: Ticket, *, since_s: float) -> None:
         """Note whom one who is served has passed."""
@@ -66,19 +69,23 @@ class Order:
         now_s, serving = self.scene.now_s, self._serving()
         for each in self.line.values():
             asks = now_s - each.asked_at_s <= WAITING_FORGOTTEN_AFTER_S
-            if asks and each.since_s < min(since_s, now_s - ORDER_S) and each.cost <= ticket.cost:
+            if asks and each.passed is None and each.since_s < min(since_s, now_s - ORDER_S) and each.cost <= ticket.cost:
                 each.passed = _Passed(ticket.request_idx, now_s, serving)
 
     def left(self, request_idx: int) -> None:
         """Forget one who asks no more."""
         self.line.pop(request_idx, None)
 
-    def _check(self, answer: Waiting, passed: _Passed, *, waited_s: float) -> None:
+    def _judge(self, answer: Waiting, passed: _Passed, *, waited_s: float) -> _Passed | None:
         """Accuse, if by now every router knows of the room, what served the later one serves still, and may serve this one."""
-        known = self.scene.now_s - passed.at_s > ORDER_S
-        if known and passed.room <= self._serving() and not self._avoids(answer.request_idx, passed.room):
+        if self.scene.now_s - passed.at_s <= ORDER_S:
+            return passed
+        if not passed.room <= self._serving() or self._avoids(answer.request_idx, passed.room):
+            return None
+        if passed.told:
             told = f"was overtaken by {passed.by}: {answer.status}"
             raise Violated(f"request {answer.request_idx} waits for {waited_s:.0f} s and {told}")
+        return replace(passed, told=passed.told + 1)
 
     def _serving(self) -> frozenset[str]:
         workers = self.scene.workers().items()
