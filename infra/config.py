@@ -22,6 +22,8 @@ from infra.api_key_settings import ApiKeySettings
 from infra.autogroup_settings import AutogroupSettings
 from infra.config_faults import STRICT, Fault, StackFileInvalid, fault_of, key_of, refusal
 from infra.endpoint_settings import EndpointSettings, Name
+from infra.schedule_faults import schedule_faults
+from infra.schedule_settings import ScheduleSettings
 
 NAMESPACE: Final = "headgate:"
 STACK_LENGTH_MAX: Final = 40  # `headgate-<stack>-report` is a role's name of at most 64
@@ -103,6 +105,9 @@ def parse_stack_file(stack: str, values: Mapping[str, str], *, encrypted: Collec
     """
     document = {key: text if key in _TEXT_KEYS else _decoded(text) for key, text in values.items()}
     faults = [*_stack_faults(stack), *_plaintext_faults(document, encrypted), *_coverage_faults(document)]
+    faults += (
+        fault for name, endpoint in _items(document.get("endpoints")) for fault in schedule_faults(name, dict(_items(endpoint)))
+    )
     try:
         settings = StackSettings.model_validate_json(json.dumps(_without_nulls(document)))
     except ValidationError as invalid:
@@ -188,6 +193,8 @@ def _model_at(path: Sequence[str]) -> type[BaseModel] | None:
             return ApiKeySettings
         case ["endpoints", _, _]:
             return EndpointSettings
+        case ["endpoints", _, "schedules", _, _]:
+            return ScheduleSettings
         case ["endpoints", _, "autogroups", _, _]:
             return AutogroupSettings
         case _:

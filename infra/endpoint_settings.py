@@ -17,6 +17,7 @@ from infra.autogroup_settings import MICRO_USD, AutogroupSettings
 from infra.blacklist_settings import BlacklistSettings, spelled_out
 from infra.config_faults import STRICT, refusal
 from infra.offer_query import query_fields
+from infra.schedule_settings import SCHEDULES_MAX, ScheduleSettings
 
 WORKERS_MAX: Final = 10_000
 NAME_LENGTH_MAX: Final = 48  # two names, a stack and a worker's id fit the marketplace's label of 256
@@ -86,12 +87,19 @@ class EndpointSettings(BaseModel):
     blacklist: Annotated[BlacklistSettings, BeforeValidator(spelled_out)] = Field(
         default=BlacklistSettings(), description="machines never to rent, as a list of ids, or a map of machines, hosts and allow"
     )
+    schedules: dict[Name, ScheduleSettings] = Field(
+        default_factory=dict, max_length=SCHEDULES_MAX, description="what changes at which times, as a map by name"
+    )
     autogroups: dict[Name, AutogroupSettings] = Field(min_length=1, description="at least one autogroup, as a map by name")
 
     @property
     def max_hourly_cost_micro_usd(self) -> int:
         """The ceiling in the unit that everything inside reckons in. Exact: the field has at most six decimals."""
         return int(self.max_hourly_cost_usd * MICRO_USD)
+
+    def as_set_by(self, schedule: ScheduleSettings) -> EndpointSettings:
+        """Return the group as the schedule has it, with its values as the group's own are: a whole number where one is meant."""
+        return EndpointSettings.model_validate({**dict(self), **schedule.changes}, strict=False)
 
     @field_validator("cold_workers", "test_workers")
     @classmethod

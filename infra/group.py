@@ -15,6 +15,7 @@ from infra.autogroup_settings import AutogroupSettings
 from infra.blacklist_settings import BlacklistSettings
 from infra.endpoint_settings import EndpointSettings
 from infra.offer_query import without
+from infra.schedule_settings import ScheduleSettings
 from infra.state_table import StateTable
 
 
@@ -32,8 +33,25 @@ class EndpointGroup(pulumi.ComponentResource):
 
 def group_spec(endpoint: str, settings: EndpointSettings) -> dict[str, object]:
     """Return the fields of the functions' EndpointGroup."""
-    shared = settings.model_dump(mode="json", exclude={"autogroups", "max_hourly_cost_usd"})
-    return {**shared, "endpoint": endpoint, "max_hourly_cost_micro_usd": settings.max_hourly_cost_micro_usd}
+    schedules = {name: _schedule_spec(schedule, settings) for name, schedule in settings.schedules.items()}
+    return {**_parameters(settings), "endpoint": endpoint, "schedules": schedules}
+
+
+def _parameters(settings: EndpointSettings) -> dict[str, object]:
+    shared = settings.model_dump(mode="json", exclude={"autogroups", "max_hourly_cost_usd", "schedules"})
+    return {**shared, "max_hourly_cost_micro_usd": settings.max_hourly_cost_micro_usd}
+
+
+def _schedule_spec(schedule: ScheduleSettings, settings: EndpointSettings) -> dict[str, object]:
+    """Return the fields of the functions' Schedule: what the expression and the zone mean, so that no function has to know."""
+    parameters = _parameters(settings.as_set_by(schedule))
+    names = ("max_hourly_cost_micro_usd" if name == "max_hourly_cost_usd" else name for name in schedule.changes)
+    return {
+        "cron": schedule.values,
+        "zone": schedule.zone,
+        "for_s": schedule.for_s,
+        "sets": {name: parameters[name] for name in names},
+    }
 
 
 def autogroup_spec(name: str, settings: AutogroupSettings, *, blacklist: BlacklistSettings) -> dict[str, object]:

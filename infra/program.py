@@ -113,6 +113,8 @@ def _groups(
         needs = [*group.items, stores.table, stores.credentials, *alarms.watch_group(endpoint)]
         release = declare_release(endpoint, scale=scale, depends_on=needs, opts=opts)
         schedules.tick(endpoint, depends_on=release)
+        for name, schedule in settings.schedules.items():
+            schedules.change(endpoint, name, schedule, depends_on=release)
         releases.append(release)
     return releases
 

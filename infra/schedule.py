@@ -1,10 +1,14 @@
-"""The clocks: one schedule an endpoint group, every minute, with that group's name; one for the signing keys, every hour."""
+"""The clocks: of an endpoint group one every minute, and one for each time at which its parameters change; of the keys one an hour.
+
+A change's clock is a call to look at the right moment, and changes nothing by itself: what holds when is in the group's item, and
+the functions work it out (`core.schedules`). So an event that is lost costs a minute, and one that comes twice, nothing.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 import pulumi
 import pulumi_aws as aws
@@ -12,12 +16,20 @@ import pulumi_aws as aws
 from infra.dead_letters import DeadLetters
 from infra.function import Function
 from infra.permissions import Statement, policy_document, trust
+from infra.schedule_settings import ScheduleSettings, physical_name
 
 EVERY: Final = "rate(1 minute)"  # the scheduler's shortest
 ROTATE_EVERY: Final = "rate(1 hour)"
 ROTATE_NAME: Final = "keys.rotate"  # no endpoint group's name has a dot
 EVENT_AGE_MAX_S: Final = 60  # then the next event is there, which is worth as much
 EVENT_RETRIES: Final = 2
+
+
+class _Clock(NamedTuple):
+    """When a schedule fires. `timezone` is None where that makes no difference."""
+
+    expression: str
+    timezone: str | None = None
 
 
 class Schedules(pulumi.ComponentResource):
@@ -55,21 +67,30 @@ class Schedules(pulumi.ComponentResource):
     def tick(self, endpoint: str, *, depends_on: pulumi.Resource) -> aws.scheduler.Schedule:
         """Have the endpoint group looked at every minute, from after `depends_on` exists until before it is gone."""
         target = self._target(self._scale, {"endpoint": endpoint})
-        return self._schedule(endpoint, EVERY, target, depends_on=depends_on)
+        return self._schedule(endpoint, _Clock(expression=EVERY), target, depends_on=depends_on)
+
+    def change(
+        self, endpoint: str, name: str, schedule: ScheduleSettings, *, depends_on: pulumi.Resource
+    ) -> aws.scheduler.Schedule:
+        """Have the endpoint group looked at when its parameters change."""
+        clock = _Clock(expression=f"cron({schedule.values['text']})", timezone=schedule.timezone)
+        target = self._target(self._scale, {"endpoint": endpoint, "reason": f"schedule {name}"})
+        return self._schedule(physical_name(endpoint, name), clock, target, depends_on=depends_on)
 
     def rotate_keys(self, *, depends_on: pulumi.Resource) -> aws.scheduler.Schedule:
         """Have the signing keys looked after every hour."""
         target = self._target(self._rotate, {"command": "advance"})
-        return self._schedule(ROTATE_NAME, ROTATE_EVERY, target, depends_on=depends_on)
+        return self._schedule(ROTATE_NAME, _Clock(expression=ROTATE_EVERY), target, depends_on=depends_on)
 
     def _schedule(
-        self, name: str, every: str, target: aws.scheduler.ScheduleTargetArgs, *, depends_on: pulumi.Resource
+        self, name: str, clock: _Clock, target: aws.scheduler.ScheduleTargetArgs, *, depends_on: pulumi.Resource
     ) -> aws.scheduler.Schedule:
         return aws.scheduler.Schedule(
             f"schedule-{name}",
             name=name,
             group_name=self._group.name,
-            schedule_expression=every,
+            schedule_expression=clock.expression,
+            schedule_expression_timezone=clock.timezone,
             flexible_time_window=aws.scheduler.ScheduleFlexibleTimeWindowArgs(mode="OFF"),
             target=target,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[depends_on, self._policy]),

@@ -193,6 +193,11 @@ def _cap_faults(item: Declared) -> Iterator[str]:
         value = spec.get(cap)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             yield f"{cap} is {value!r}, which is no ceiling"
+            continue
+        for name, schedule in spec.get("schedules", {}).items():
+            raised = schedule.get("sets", {}).get(cap)
+            if raised is not None and raised > value:
+                yield f"the schedule {name!r} raises {cap} to {raised!r}, above the group's own {value!r}"
 
 
 def _undelivered_faults(schedule: Declared) -> Iterator[str]:
@@ -346,8 +351,8 @@ RESOURCE_RULES: Final = (
     ),
     ResourceRule(
         name="capped-groups",
-        description="Every endpoint group has a ceiling for its workers and for its cost.",
-        remedy="Set max_workers and max_hourly_cost_usd above zero",
+        description="Every endpoint group has a ceiling for its workers and for its cost, which no schedule raises.",
+        remedy="Set max_workers and max_hourly_cost_usd above zero, and in a schedule no higher than the group's own",
         types=frozenset({TABLE_ITEM}),
         faults=_cap_faults,
     ),

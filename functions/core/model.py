@@ -14,6 +14,8 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from functions.core.civil_time import Zone
+from functions.core.cron import Cron
 from functions.core.lifecycle import WorkerState
 from protocol.report import REPORT_VERSION, Phase
 
@@ -52,12 +54,43 @@ class Blacklist:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduledParameters:
+    """Parameters of an endpoint group that a schedule sets; None: as they are. The ceilings can only be lowered."""
+
+    max_workers: int | None = None
+    max_hourly_cost_micro_usd: int | None = None
+    min_load: float | None = None
+    min_cold_load: float | None = None
+    target_util: float | None = None
+    cold_mult: float | None = None
+    cold_workers: int | None = None
+    test_workers: int | None = None
+    target_queue_time: float | None = None
+    inactivity_timeout: float | None = None
+    scale_down_window: float | None = None
+    shortage_cost: float | None = None
+    endpoint_state: EndpointState | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """What holds of a group from when `cron` fires: for `for_s` seconds, or until another schedule sets the same (None)."""
+
+    cron: Cron
+    sets: ScheduledParameters
+    zone: Zone
+    for_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointGroup:
     """What clients call by name, and how its fleet may grow.
 
     `scale_down_window` is how many seconds of the past count: what was needed within them is kept. `shortage_cost` is how many
     times dearer a second without a worker that is needed is than a second of one that idles: it sets the headroom of slots, and for
     how long a stopped worker is kept (0: neither).
+
+    `schedules`, by name, change parameters at times: see `core.schedules`.
 
     `max_queue_time` and `target_queue_time` are seconds; `inactivity_timeout` is seconds without demand before the group may go
     to zero (0: at once, negative: never); `min_load` and `min_cold_load` are load units per second.
@@ -82,6 +115,7 @@ class EndpointGroup:
     update_perf_min: float = 0.5  # share of the performance before, below which a new version counts as failed
     endpoint_state: EndpointState = EndpointState.ACTIVE
     blacklist: Blacklist = Blacklist()
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,6 +65,7 @@ from functions.core.renewing import leave, renew
 from functions.core.replacing import Sight, leaving, with_findings
 from functions.core.rollout import Renting, Stage, editions, renting, stage
 from functions.core.scaler_state import ScalerState
+from functions.core.schedules import InForce, in_force
 from functions.core.sizing import IDLE_S_MIN, Need, load_per_slot, size
 from functions.core.snapshot import Snapshot
 
@@ -79,6 +80,8 @@ _BOOKKEEPING: Final = (Adopt, ConfirmStarted, ConfirmStopped, MarkReady, Reprice
 
 def decide(snapshot: Snapshot, *, now_s: float) -> Plan:
     """Return what to do about this group now."""
+    now = in_force(snapshot.group, now_s=now_s)
+    snapshot = replace(snapshot, group=now.group)
     listing = None if snapshot.listing is None else index(snapshot.listing)
     demand = observe(snapshot, now_s=now_s)
     astray = () if listing is None else strays(listing, snapshot.workers, now_s=now_s)
@@ -94,7 +97,7 @@ def decide(snapshot: Snapshot, *, now_s: float) -> Plan:
     )
     state = with_findings(state, outlook(state), sight)
     fleet = _survey(snapshot, state, snapshot.workers, (), leaving=leaving(state, sight), now_s=now_s)
-    desk = _Desk(snapshot=snapshot, demand=demand, now_s=now_s, state=state, astray=astray, seen=fleet).doing(repairs)
+    desk = _Desk(snapshot=snapshot, in_force=now, demand=demand, now_s=now_s, state=state, astray=astray, seen=fleet).doing(repairs)
     desk = desk.saying(*_newly_avoided(desk))
     match snapshot.group.endpoint_state:
         case EndpointState.ACTIVE:
@@ -111,7 +114,8 @@ def decide(snapshot: Snapshot, *, now_s: float) -> Plan:
 class _Desk:
     """A decision in the making: the actions so far, and the fleet as these will leave it (`seen`)."""
 
-    snapshot: Snapshot
+    snapshot: Snapshot  # its group as it is now
+    in_force: InForce
     demand: Demand
     now_s: float
     state: ScalerState
@@ -155,12 +159,12 @@ class _Desk:
         """Return the finished decision."""
         fleet = self.fleet()
         note = attention(self.state, self.workers, credit_hours_min=self.snapshot.credit_hours_min, now_s=self.now_s)
-        told = (*(_tell(action) for action in self.actions), *self.sentences, *note.sentences)
+        told = (*(_tell(action) for action in self.actions), *self.sentences, *self.in_force.sentences, *note.sentences)
         sentences = told if len(told) <= SENTENCES_MAX else (*told[:SENTENCES_MAX], f"And {len(told) - SENTENCES_MAX} more.")
         return Plan(
             actions=self.actions,
             sentences=sentences,
-            facts={**_facts(self, fleet), **note.facts, **self.facts},
+            facts={**_facts(self, fleet), **self.in_force.facts, **note.facts, **self.facts},
             state=replace(self.state, unready_since_s=fleet.unready_since_s, said=sentences, shards=held_shards(self.workers)),
             cadence=_cadence(self),
             wanted=self.wanted,

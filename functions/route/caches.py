@@ -4,7 +4,7 @@ Every cache is bounded in time and in entries, and holds nothing that may not be
 and forgotten without notice. How stale each may be:
 
 * API keys, and hashes that are no key: KEY_TTL_S, so a revoked key works that long at most
-* a group's parameters: GROUP_TTL_S after a `pulumi up`
+* a group's parameters: GROUP_TTL_S after a `pulumi up`, or after a schedule has changed them
 * workers and waiting requests: SNAPSHOT_TTL_S (see `snapshot`)
 * when the scaler was woken last: WAKE_EVERY_S
 * what is left of a client's limit: SHARE_LIFE_S (see `core.rate_limit`); what was learned of its rate, ALLOWANCE_TTL_S
@@ -16,8 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
-from functions.core.model import ApiKey, EndpointGroup
+from functions.core.model import ApiKey
 from functions.core.scaler_state import ScalerState
+from functions.core.schedules import InForce
 from functions.route.allowance import Allowance
 from functions.route.snapshot import SNAPSHOT_TTL_S, Snapshot
 
@@ -75,7 +76,7 @@ class RouteCaches:
 
     keys: TtlCache[Found[ApiKey]] = field(default_factory=lambda: TtlCache(ttl_s=KEY_TTL_S))
     unknown_keys: TtlCache[Found[ApiKey]] = field(default_factory=lambda: TtlCache(ttl_s=KEY_TTL_S))
-    groups: TtlCache[Found[EndpointGroup]] = field(default_factory=lambda: TtlCache(ttl_s=GROUP_TTL_S))
+    groups: TtlCache[Found[InForce]] = field(default_factory=lambda: TtlCache(ttl_s=GROUP_TTL_S))
     states: TtlCache[ScalerState] = field(default_factory=lambda: TtlCache(ttl_s=STATE_TTL_S))
     snapshots: TtlCache[Snapshot] = field(default_factory=lambda: TtlCache(ttl_s=SNAPSHOT_TTL_S))
     allowances: TtlCache[Allowance] = field(default_factory=lambda: TtlCache(ttl_s=ALLOWANCE_TTL_S))

@@ -19,6 +19,7 @@ from functions.adapters.function_url import HttpReply, HttpRequest, check_path, 
 from functions.core.model import Autogroup, EndpointGroup, Scope, Worker, fleet_shards
 from functions.core.public_ids import AmbiguousId, autogroup_id, endpoint_id, named
 from functions.core.rate_limit import told
+from functions.core.schedules import InForce
 from functions.route.authenticate import Caller, authenticate, let_in
 from functions.route.caches import RouteCaches
 from functions.route.decision_log import RECORDS_READ_MAX, TAIL_DEFAULT, TAIL_MAX, log_of
@@ -118,7 +119,8 @@ class _Reader:
         return [worker_row(worker, now_s=now_s) for worker in workers]
 
     def _workers(self, group: EndpointGroup) -> Sequence[Worker]:
-        return self.ports.store.workers(group.endpoint, range(fleet_shards(group.max_workers)))
+        declared = self._in_force(group.endpoint).declared
+        return self.ports.store.workers(group.endpoint, range(fleet_shards(declared.max_workers)))
 
     def _group(self, body: Mapping[str, Any]) -> EndpointGroup:
         name = body.get("endpoint")
@@ -154,6 +156,9 @@ class _Reader:
         return found
 
     def _known(self, name: str) -> EndpointGroup:
+        return self._in_force(name).group
+
+    def _in_force(self, name: str) -> InForce:
         return known_group(name, key=self.caller.key, ports=self.ports, caches=self.caches)
 
 

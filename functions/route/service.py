@@ -29,6 +29,7 @@ from functions.core.model import ApiKey, Assignments, EndpointGroup, EndpointSta
 from functions.core.rate_limit import is_limited, told
 from functions.core.routing import Candidate, assigned_load_max, is_forgotten, patience_s, settlement
 from functions.core.scaler_state import ScalerState
+from functions.core.schedules import InForce, in_force
 from functions.core.waiting_reason import STOPPED, Place, explain
 from functions.ports import AssignmentRefused, Clock, NumberTaken, RouteStore, ScaleWaker, Signer, StoreUnavailable, UnreadableItem
 from functions.route.allowance import Allowance
@@ -76,8 +77,9 @@ class _Asking:
 def route(call: RouteCall, *, key: ApiKey, ports: RoutePorts, caches: RouteCaches) -> Assigned | Waiting:
     """Give the request to a worker, or tell why it has to wait. Raises RequestRefused (404, 502) and StoreUnavailable."""
     now_s = ports.clock.now_s()
-    group = known_group(call.endpoint, key=key, ports=ports, caches=caches)
-    turn = _Turn(group=group, ports=ports, caches=caches, now_s=now_s)
+    known = known_group(call.endpoint, key=key, ports=ports, caches=caches)
+    group = known.group
+    turn = _Turn(group=group, shards=fleet_shards(known.declared.max_workers), ports=ports, caches=caches, now_s=now_s)
     if group.endpoint_state is EndpointState.STOPPED:
         return turn.stopped(call)
     asking = turn.identify(call)
@@ -92,9 +94,10 @@ def route(call: RouteCall, *, key: ApiKey, ports: RoutePorts, caches: RouteCache
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Turn:
-    """One call in progress: the group it is for, and what it may use."""
+    """One call in progress: the group it is for, as it is now, over how many shards it is spread, and what it may use."""
 
     group: EndpointGroup
+    shards: int
     ports: RoutePorts
     caches: RouteCaches
     now_s: float
@@ -248,7 +251,7 @@ class _Turn:
 
         Without that, most snapshots of a small fleet in a large group would be empty, and idle workers not be found.
         """
-        every = range(fleet_shards(self.group.max_workers))
+        every = range(self.shards)
         return every if len(every) <= SHARDS_READ_MAX else self._scaler_state().shards or every
 
     def _name_of(self, home: int | None) -> str:
@@ -325,16 +328,22 @@ def _failed(request: WaitingRequest, failed_it: Sequence[str]) -> _Asking:
     return _Asking(request=replace(request, worker_id=None, avoid=avoid), recorded=True, failed=True)
 
 
-def known_group(endpoint: str, *, key: ApiKey, ports: RoutePorts, caches: RouteCaches) -> EndpointGroup:
-    """Return the group's parameters. At most one read every GROUP_TTL_S.
+def known_group(endpoint: str, *, key: ApiKey, ports: RoutePorts, caches: RouteCaches) -> InForce:
+    """Return the group's parameters as they are now. At most one read every GROUP_TTL_S.
 
     Raises RequestRefused (404): a group that the key does not cover is not told apart from one that is not there.
     """
     if endpoint in key.endpoints:
-        found = caches.groups.get_or_read(endpoint, lambda: Found(value=ports.store.group(endpoint)), now_s=ports.clock.now_s())
+        now_s = ports.clock.now_s()
+        found = caches.groups.get_or_read(endpoint, lambda: _read_group(endpoint, ports, now_s=now_s), now_s=now_s)
         if found.value is not None:
             return found.value
     raise no_such_group(repr(endpoint), field="endpoint")
+
+
+def _read_group(endpoint: str, ports: RoutePorts, *, now_s: float) -> Found[InForce]:
+    group = ports.store.group(endpoint)
+    return Found(value=None if group is None else in_force(group, now_s=now_s))
 
 
 def no_such_group(which: str, *, field: str) -> RequestRefused:

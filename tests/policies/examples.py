@@ -120,6 +120,11 @@ BROKEN: list[tuple[str, str, list[Declared]]] = [
         [item("AUTOGROUP#fast", {"env": {"HF_TOKEN": "x"}})],
     ),
     ("capped-groups", "max_workers is None, which is no ceiling", [item("SPEC", {"max_hourly_cost_micro_usd": 1})]),
+    (
+        "capped-groups",
+        "the schedule 'night' raises max_workers to 5, above the group's own 4",
+        [item("SPEC", {**CAPPED, "schedules": {"night": {"sets": {"max_workers": 5}}}})],
+    ),
     ("capped-groups", "max_workers is 0, which is no ceiling", [item("SPEC", {**CAPPED, "max_workers": 0})]),
     (
         "capped-groups",
