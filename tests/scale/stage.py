@@ -61,6 +61,7 @@ class Stage:
             "max_workers": 3,
             "max_hourly_cost_micro_usd": 20_000_000,
             "cold_mult": 0.0,
+            "shortage_cost": 0.0,
         }
         self.store.put_group(EndpointGroup(**defaults | changes))
 
