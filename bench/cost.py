@@ -63,7 +63,7 @@ METRICS_OF_A_STACK: Final = 1
 METRICS_OF_A_GROUP: Final = 8  # written by every tick; those of trouble are paid for while there is some
 IDLE_TICK_S: Final = 0.4
 IDLE_WRITES: Final = 6  # lease, state, record
-IDLE_READS: Final = 6
+IDLE_READS: Final = 7
 IDLE_LOG_BYTES: Final = 2_500
 
 

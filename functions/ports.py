@@ -205,6 +205,16 @@ class RouteStore(PublicKeySource, Protocol):
         same reqnum.
         """
 
+    def ask_update(self, endpoint: str, autogroup: str, *, asked_at_s: float, settled_s: float) -> float:
+        """Note that workers of this autogroup that were born before `asked_at_s` are to be replaced, in ONE conditional write.
+
+        Returns the moment that stands: an earlier one, if it is less than `settled_s` seconds old, since whoever repeats a call
+        whose answer was lost means the same.
+        """
+
+    def cancel_update(self, endpoint: str, autogroup: str) -> None:
+        """Take back that workers of this autogroup are to be replaced; no error if nobody had asked. One write."""
+
     def spend(self, label: str, asked: Price, *, now_s: float, known: Budgets) -> Budgets:
         """Take `asked` of a client's budgets if none of them is overdrawn at `now_s`, and return how they stand then.
 

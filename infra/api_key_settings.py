@@ -59,8 +59,8 @@ class ApiKeySettings(BaseModel):
     model_config = STRICT
 
     endpoints: tuple[str, ...] = Field(min_length=1, description="the endpoint groups that the keys open, as a list of names")
-    scopes: tuple[Literal["route", "read"], ...] = Field(
-        default=("route",), description="what the keys are for: route, read or both, as a list"
+    scopes: tuple[Literal["route", "read", "update"], ...] = Field(
+        default=("route",), description="what the keys are for: route, read, update or several of them, as a list"
     )
     keys: tuple[Annotated[str, AfterValidator(_checked)], ...] = Field(
         default=("v1",), max_length=KEYS_MAX, description="the client's keys, the one to give out first, as a list"

@@ -42,10 +42,10 @@ def declare_route(foundation: Foundation, *, table_arn: pulumi.Output[str], cred
                 leading_keys=("FLEET#", "WAITING#", "ENDPOINT#", "DECISION#"),
             ),
             Statement(
-                sid="AssignLoadAndKeepLimits",
+                sid="AssignLoadKeepLimitsAndAskForUpdates",
                 actions=("dynamodb:UpdateItem",),
                 resource=table_arn,
-                leading_keys=("FLEET#", "LIMIT#"),
+                leading_keys=("FLEET#", "LIMIT#", "UPDATE#"),
             ),
             Statement(
                 sid="RecordRequests",

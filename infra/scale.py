@@ -56,7 +56,10 @@ def _table_statements(table_arn: pulumi.Output[str]) -> tuple[Statement, ...]:
     # Every write but the lease's own is a transaction that checks the lease: it needs the actions of its steps.
     return (
         Statement(
-            sid="ReadGroups", actions=("dynamodb:Query",), resource=table_arn, leading_keys=("ENDPOINT#", "FLEET#", "WAITING#")
+            sid="ReadGroups",
+            actions=("dynamodb:Query",),
+            resource=table_arn,
+            leading_keys=("ENDPOINT#", "FLEET#", "WAITING#", "UPDATE#"),
         ),
         Statement(
             sid="HoldLeases",

@@ -39,6 +39,16 @@ def scaler_key(endpoint: str) -> Key:
     return _key(f"ENDPOINT#{endpoint}", "SCALER")
 
 
+def update_key(endpoint: str, autogroup: str) -> Key:
+    """Key of when it was asked last that an autogroup's workers be replaced."""
+    return _key(update_pk(endpoint), autogroup)
+
+
+def update_pk(endpoint: str) -> str:
+    """Partition key of what was asked of a group's workers: of its own, since the router may write no parameters."""
+    return f"UPDATE#{endpoint}"
+
+
 def api_key_key(key_sha256: str) -> Key:
     """Key of an API key's item."""
     return _key(f"KEY#{key_sha256}", "KEY")

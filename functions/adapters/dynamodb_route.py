@@ -21,6 +21,7 @@ from functions.adapters.dynamodb_items import (
     routed_key,
     scaler_key,
     spec_key,
+    update_key,
     waiting_key,
     worker_key,
 )
@@ -132,6 +133,23 @@ class DynamoRouteStore:
             raise AssignmentRefused(worker.worker_id) from exc
         # What was not written is not returned: what is settled stands as the caller knew it.
         return read(Assignments, {**attributes_of(worker.assignments), **totals})
+
+    def ask_update(self, endpoint: str, autogroup: str, *, asked_at_s: float, settled_s: float) -> float:
+        """Set the moment, unless one of late stands."""
+        try:
+            self._table.update(
+                update_key(endpoint, autogroup),
+                UpdateExpression="SET asked_at_s = :asked_at_s",
+                ConditionExpression="attribute_not_exists(asked_at_s) OR asked_at_s <= :settled_at_s",
+                ExpressionAttributeValues={":asked_at_s": number(asked_at_s), ":settled_at_s": number(asked_at_s - settled_s)},
+            )
+        except ConditionFailed as stands:
+            return float(stands.found["asked_at_s"]["N"])
+        return asked_at_s
+
+    def cancel_update(self, endpoint: str, autogroup: str) -> None:
+        """Remove the moment; an item without one asks for nothing."""
+        self._table.update(update_key(endpoint, autogroup), UpdateExpression="REMOVE asked_at_s")
 
     def spend(self, label: str, asked: Price, *, now_s: float, known: Budgets) -> Budgets:
         """Take from the client's item, which this function alone writes."""

@@ -33,6 +33,7 @@ from functions.adapters.dynamodb_items import (
     read_waiting,
     read_worker,
     scaler_key,
+    update_pk,
     worker_key,
 )
 from functions.adapters.spec_codec import decode_autogroup, decode_group, decode_state, json_text, spec_attribute
@@ -104,6 +105,7 @@ class DynamoScaleStore:
             workers=self._workers(endpoint, self._shards(endpoint, scaler, fleet_shards(group.max_workers))),
             waiting=tuple(read_waiting(item) for item in self._table.query(f"WAITING#{endpoint}", consistent=True)),
             state=decode_state(scaler),
+            updates=self._updates(endpoint),
         )
 
     def put_rental(self, lease: Lease, worker_id: str, rental: Rental) -> None:
@@ -154,6 +156,10 @@ class DynamoScaleStore:
             self._table.put({**decision_part_key(key, index), "part_gz": {"B": part}, **ttl})
         sentences = {"L": [attribute(sentence) for sentence in record.sentences]}
         self._fenced(lease, Put={"Item": {**key, **held, "sentences": sentences, **ttl}})
+
+    def _updates(self, endpoint: str) -> dict[str, float]:
+        items = self._table.query(update_pk(endpoint), consistent=True)
+        return {item["sk"]["S"]: float(item["asked_at_s"]["N"]) for item in items if "asked_at_s" in item}
 
     def _workers(self, endpoint: str, shards: int) -> tuple[Worker, ...]:
         items = (item for shard in range(shards) for item in self._table.query(fleet_pk(endpoint, shard), consistent=True))

@@ -305,6 +305,7 @@ class Scope(enum.StrEnum):
 
     ROUTE = "route"  # send requests
     READ = "read"  # see workers and decisions
+    UPDATE = "update"  # have workers replaced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

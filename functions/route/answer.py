@@ -19,7 +19,8 @@ from protocol.problem import RequestRefused
 
 PATHS: Final = {"/route/": "POST", PUBLIC_KEY_PATH: "GET"}
 # What people and SDKs read begins so; `reads` knows the paths.
-READ_PREFIXES: Final = ("/get_", "/api/", "/update_workers/")
+READ_PREFIXES: Final = ("/get_", "/api/")
+UPDATE_PREFIX: Final = "/update_workers/"
 
 
 def answer(request: HttpRequest, *, ports: RoutePorts, caches: RouteCaches, public_keys: Callable[[], PublicKeys]) -> HttpReply:
@@ -27,6 +28,8 @@ def answer(request: HttpRequest, *, ports: RoutePorts, caches: RouteCaches, publ
     try:
         if request.path.startswith(READ_PREFIXES):
             return _read(request, ports=ports, caches=caches)
+        if request.path.startswith(UPDATE_PREFIX):
+            return _update(request, ports=ports, caches=caches)
         check_path(request, PATHS)
         if request.path == PUBLIC_KEY_PATH:
             return public_key_reply(request, public_keys())
@@ -41,6 +44,12 @@ def _read(request: HttpRequest, *, ports: RoutePorts, caches: RouteCaches) -> Ht
     from functions.route.reads import read  # noqa: PLC0415 - a route must not pay for what only people ask for
 
     return read(request, ports=ports, caches=caches)
+
+
+def _update(request: HttpRequest, *, ports: RoutePorts, caches: RouteCaches) -> HttpReply:
+    from functions.route.updates import update  # noqa: PLC0415 - as above
+
+    return update(request, ports=ports, caches=caches)
 
 
 def _route(request: HttpRequest, *, ports: RoutePorts, caches: RouteCaches) -> HttpReply:

@@ -9,25 +9,20 @@ any key, since a client has to find its endpoint before it can send a request; w
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from functions.adapters.function_url import HttpReply, HttpRequest, check_path, refusal
-from functions.core.model import Autogroup, EndpointGroup, Scope, Worker, fleet_shards
-from functions.core.public_ids import AmbiguousId, autogroup_id, endpoint_id, named
-from functions.core.rate_limit import told
-from functions.core.schedules import InForce
-from functions.route.authenticate import Caller, authenticate, let_in
+from functions.core.model import Scope
+from functions.route.authenticate import authenticate, let_in
 from functions.route.caches import RouteCaches
 from functions.route.decision_log import RECORDS_READ_MAX, TAIL_DEFAULT, TAIL_MAX, log_of
-from functions.route.service import RoutePorts, known_group, no_such_group, over_limit_s
+from functions.route.opened import Opened, whole, within_limit
+from functions.route.service import RoutePorts
 from functions.route.vast_rows import autogroup_row, endpoint_row, worker_row
-from protocol.problem import Problem, RequestRefused, shown
-
-_T = TypeVar("_T")
+from protocol.problem import Problem, RequestRefused
 
 _CONFIGURED: Final = re.compile(r"(/api/v0/(?:endptjobs|autojobs|workergroups)/)(?:([0-9]{1,10})/)?")
 
@@ -38,8 +33,8 @@ def read(request: HttpRequest, *, ports: RoutePorts, caches: RouteCaches) -> Htt
         return _configuration(request, *configured.groups(), ports=ports, caches=caches)
     check_path(request, dict.fromkeys(_ASKED, "POST"))
     caller, body = let_in(request, Scope.READ, ports=ports, caches=caches)
-    _within_limit(caller, ports=ports, caches=caches)
-    rows = _ASKED[request.path](_Reader(caller=caller, ports=ports, caches=caches), body)
+    within_limit(caller, ports=ports, caches=caches)
+    rows = _ASKED[request.path](_Reader(opened=Opened(caller=caller, ports=ports, caches=caches)), body)
     return HttpReply(status=200, body=rows, outcome="read", facts={"path": request.path})
 
 
@@ -49,8 +44,8 @@ def _configuration(request: HttpRequest, path: str, wanted: str | None, *, ports
         if request.method != "GET":
             raise _unchangeable()
         caller = authenticate(request.bearer() or request.query.get("api_key"), *Scope, ports=ports, caches=caches)
-        _within_limit(caller, ports=ports, caches=caches)
-        reader = _Reader(caller=caller, ports=ports, caches=caches)
+        within_limit(caller, ports=ports, caches=caches)
+        reader = _Reader(opened=Opened(caller=caller, ports=ports, caches=caches))
         kind = _CONSOLE[path]
         found = {"results": kind.rows(reader)} if wanted is None else {"result": kind.row(reader, int(wanted))}
     except RequestRefused as exc:
@@ -65,51 +60,46 @@ def _configuration(request: HttpRequest, path: str, wanted: str | None, *, ports
 class _Reader:
     """What one caller may look at."""
 
-    caller: Caller
-    ports: RoutePorts
-    caches: RouteCaches
+    opened: Opened
+
+    @property
+    def ports(self) -> RoutePorts:
+        """What the router needs of the world."""
+        return self.opened.ports
 
     # What the stack file says
 
     def endpoints(self) -> list[dict[str, Any]]:
-        return [endpoint_row(group, api_key=self.caller.text) for group in self._groups()]
+        return [endpoint_row(group, api_key=self.opened.caller.text) for group in self.opened.groups()]
 
     def endpoint(self, wanted: int) -> dict[str, Any]:
-        return endpoint_row(self._group_by_id(wanted), api_key=self.caller.text)
+        return endpoint_row(self.opened.group_by_id(wanted), api_key=self.opened.caller.text)
 
     def autogroups(self) -> list[dict[str, Any]]:
-        return [autogroup_row(endpoint, each, api_key=self.caller.text) for endpoint, each in self._autogroups()]
+        return [autogroup_row(endpoint, each, api_key=self.opened.caller.text) for endpoint, each in self.opened.autogroups()]
 
     def autogroup(self, wanted: int) -> dict[str, Any]:
-        return autogroup_row(*self._autogroup_by_id(wanted), api_key=self.caller.text)
+        return autogroup_row(*self.opened.autogroup_by_id(wanted), api_key=self.opened.caller.text)
 
     # What is going on
 
     def endpoint_workers(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
-        return self._rows(self._workers(self._group(body)))
+        return self._rows(self.opened.workers(self.opened.group(body)))
 
     def autogroup_workers(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
-        endpoint, autogroup = self._autogroup(body)
-        return self._rows(each for each in self._workers(self._known(endpoint)) if each.rental.autogroup == autogroup)
+        endpoint, autogroup = self.opened.autogroup(body)
+        return self._rows(each for each in self.opened.workers(self.opened.known(endpoint)) if each.rental.autogroup == autogroup)
 
     def endpoint_log(self, body: Mapping[str, Any]) -> dict[str, str]:
-        return self._log(self._group(body).endpoint, body)
+        return self._log(self.opened.group(body).endpoint, body)
 
     def autogroup_log(self, body: Mapping[str, Any]) -> dict[str, str]:
-        endpoint, autogroup = self._autogroup(body)
+        endpoint, autogroup = self.opened.autogroup(body)
         return self._log(endpoint, body, autogroup=autogroup)
-
-    def update_workers(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Say how workers are replaced; Vast's clients take a refusal from the body of a success alone."""
-        _, autogroup = self._autogroup_by_id(_id(body, "workergroup_id"))
-        refused = "workers are not updated in place: they follow the stack file"
-        remedy = f"give the autogroup {autogroup.name!r} another name and its new image there, and run `pulumi up`"
-        told = f"{refused}; {remedy}; each worker of the old one leaves once its replacement serves"
-        return {"success": False, "error_msg": told, "workers_to_update": 0, "cancelled": False}
 
     def _log(self, endpoint: str, body: Mapping[str, Any], *, autogroup: str | None = None) -> dict[str, str]:
         tail = (
-            _whole(body, "tail", TAIL_MAX, "send the number of lines that you want, or nothing") if "tail" in body else TAIL_DEFAULT
+            whole(body, "tail", TAIL_MAX, "send the number of lines that you want, or nothing") if "tail" in body else TAIL_DEFAULT
         )
         records = self.ports.store.recent_decisions(endpoint, limit=min(tail, RECORDS_READ_MAX))
         return log_of(records, tail=tail, autogroup=autogroup)
@@ -117,49 +107,6 @@ class _Reader:
     def _rows(self, workers: Any) -> list[dict[str, Any]]:
         now_s = self.ports.clock.now_s()
         return [worker_row(worker, now_s=now_s) for worker in workers]
-
-    def _workers(self, group: EndpointGroup) -> Sequence[Worker]:
-        declared = self._in_force(group.endpoint).declared
-        return self.ports.store.workers(group.endpoint, range(fleet_shards(declared.max_workers)))
-
-    def _group(self, body: Mapping[str, Any]) -> EndpointGroup:
-        name = body.get("endpoint")
-        if isinstance(name, str):
-            return self._known(name)
-        return self._group_by_id(_id(body))
-
-    def _autogroup(self, body: Mapping[str, Any]) -> tuple[str, str]:
-        endpoint, name = body.get("endpoint"), body.get("autogroup")
-        if isinstance(endpoint, str) and isinstance(name, str):
-            self._known(endpoint)
-            return endpoint, name
-        endpoint, autogroup = self._autogroup_by_id(_id(body))
-        return endpoint, autogroup.name
-
-    def _group_by_id(self, wanted: int) -> EndpointGroup:
-        return self._known(_meant(wanted, sorted(self.caller.key.endpoints), endpoint_id))
-
-    def _autogroup_by_id(self, wanted: int) -> tuple[str, Autogroup]:
-        return _meant(wanted, self._autogroups(), lambda pair: autogroup_id(pair[0], pair[1].name))
-
-    def _autogroups(self) -> list[tuple[str, Autogroup]]:
-        return [(group.endpoint, each) for group in self._groups() for each in self.ports.store.autogroups(group.endpoint)]
-
-    def _groups(self) -> list[EndpointGroup]:
-        """Return the groups that the key opens and that are there: a key may outlive a group by one deployment."""
-        found = []
-        for name in sorted(self.caller.key.endpoints):
-            try:
-                found.append(self._known(name))
-            except RequestRefused:
-                continue
-        return found
-
-    def _known(self, name: str) -> EndpointGroup:
-        return self._in_force(name).group
-
-    def _in_force(self, name: str) -> InForce:
-        return known_group(name, key=self.caller.key, ports=self.ports, caches=self.caches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,41 +131,7 @@ _ASKED: Final[dict[str, Callable[[_Reader, Mapping[str, Any]], list[dict[str, An
     "/get_endpoint_logs/": _Reader.endpoint_log,
     "/get_autogroup_logs/": _Reader.autogroup_log,
     "/get_workergroup_logs/": _Reader.autogroup_log,
-    "/update_workers/": _Reader.update_workers,
 }
-
-
-def _meant(wanted: int, things: Sequence[_T], id_of: Callable[[_T], int]) -> _T:
-    try:
-        found = named(wanted, things, id_of)
-    except AmbiguousId:
-        message, remedy = f"two names have the id {wanted}", "ask by name"
-        raise RequestRefused(Problem(status=400, code="invalid_field", message=message, field="id", remedy=remedy)) from None
-    if found is None:
-        raise no_such_group(f"with the id {wanted}", field="id")
-    return found
-
-
-def _id(body: Mapping[str, Any], field: str = "id") -> int:
-    return _whole(body, field, 2**31, "send the id of a group, or its name as `endpoint`")
-
-
-def _whole(body: Mapping[str, Any], field: str, most: int, remedy: str) -> int:
-    value = body.get(field)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        message = f"{field} cannot be {shown(value)}"
-        raise RequestRefused(Problem(status=400, code="invalid_field", message=message, field=field, remedy=remedy))
-    return value
-
-
-def _within_limit(caller: Caller, *, ports: RoutePorts, caches: RouteCaches) -> None:
-    """Count a read as one request without load. Raises RequestRefused (429)."""
-    wait_s = over_limit_s(caller.key, cost=0.0, ports=ports, caches=caches)
-    if wait_s:
-        retry_after_s = math.ceil(wait_s)
-        message = f"the limit of this API key is reached ({told(caller.key)})"
-        remedy = f"ask again in {retry_after_s} s, or raise the limit in the stack file"
-        raise RequestRefused(Problem(status=429, code="rate_limited", message=message, remedy=remedy, retry_after_s=retry_after_s))
 
 
 def _unchangeable() -> RequestRefused:

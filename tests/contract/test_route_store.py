@@ -49,6 +49,35 @@ def test_a_key_comes_with_its_scopes_its_end_and_its_label(stores: Stores) -> No
     assert stores.route.api_key(key.key_sha256) == key
 
 
+def test_an_update_that_was_asked_for_is_seen_by_the_scaler(stores: Stores, worker: Worker) -> None:
+    del worker
+    stands = stores.route.ask_update(ENDPOINT, "a", asked_at_s=NOW_S + 0.25, settled_s=60.0)
+    records = stores.scale.load(ENDPOINT)
+
+    assert records is not None
+    assert (stands, records.updates) == (NOW_S + 0.25, {"a": NOW_S + 0.25})
+
+
+def test_an_update_that_was_asked_for_of_late_stands(stores: Stores) -> None:
+    stores.route.ask_update(ENDPOINT, "a", asked_at_s=NOW_S, settled_s=60.0)
+    repeated = stores.route.ask_update(ENDPOINT, "a", asked_at_s=NOW_S + 59, settled_s=60.0)
+    anew = stores.route.ask_update(ENDPOINT, "a", asked_at_s=NOW_S + 60, settled_s=60.0)
+
+    assert (repeated, anew) == (NOW_S, NOW_S + 60)
+
+
+def test_an_update_that_is_taken_back_is_as_never_asked_for(stores: Stores, worker: Worker) -> None:
+    del worker
+    stores.route.cancel_update(ENDPOINT, "b")
+    stores.route.ask_update(ENDPOINT, "a", asked_at_s=NOW_S, settled_s=60.0)
+    stores.route.cancel_update(ENDPOINT, "a")
+    records = stores.scale.load(ENDPOINT)
+
+    assert records is not None
+    assert records.updates == {}
+    assert stores.route.ask_update(ENDPOINT, "a", asked_at_s=NOW_S + 1, settled_s=60.0) == NOW_S + 1
+
+
 def test_the_autogroups_of_a_group_come_by_name_and_nothing_else_of_it(stores: Stores, worker: Worker) -> None:
     del worker
     both = [an_autogroup("a", env={"MODEL_ID": "m"}), an_autogroup("b", gpu_ram=24.0)]

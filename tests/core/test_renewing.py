@@ -104,7 +104,7 @@ def test_an_old_worker_stays_while_the_new_one_only_boots() -> None:
 
 
 def test_two_slower_new_ones_replace_an_old_one() -> None:
-    slow = replace(new(2), condition=a_condition(perf=60.0))
+    slow = replace(new(2), condition=a_condition(perf=80.0))
     first = decided(old(1), slow, rollout=proven(), load_per_s=90.0)
     second = decided(old(1), slow, replace(slow, worker_id=worker_id(3)), rollout=proven(), load_per_s=90.0)
 

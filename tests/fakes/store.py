@@ -9,6 +9,7 @@ the same state, so that a simulation can be replayed. Values are immutable, so w
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -63,6 +64,7 @@ class _Group:
     workers: dict[str, Worker] = field(default_factory=dict)
     requests: dict[int, WaitingRequest] = field(default_factory=dict)
     state: ScalerState = field(default_factory=ScalerState)
+    updates: dict[str, float] = field(default_factory=dict)
     decisions: list[DecisionRecord] = field(default_factory=list)
     lease_owner: str = ""
     lease_until_s: float | None = None
@@ -224,6 +226,19 @@ class MemoryStore:
         return replace(totals, settled_load=known.settled_load, settled_finished_load=known.settled_finished_load)
 
     @_atomic
+    def ask_update(self, endpoint: str, autogroup: str, *, asked_at_s: float, settled_s: float) -> float:
+        """See RouteStore."""
+        updates = self._of(endpoint).updates
+        if updates.get(autogroup, -math.inf) <= asked_at_s - settled_s:
+            updates[autogroup] = asked_at_s
+        return updates[autogroup]
+
+    @_atomic
+    def cancel_update(self, endpoint: str, autogroup: str) -> None:
+        """See RouteStore."""
+        self._of(endpoint).updates.pop(autogroup, None)
+
+    @_atomic
     def spend(self, label: str, asked: Price, *, now_s: float, known: Budgets) -> Budgets:
         """See RouteStore."""
         del known
@@ -337,6 +352,7 @@ class MemoryStore:
             workers=tuple(each for _, each in sorted(group.workers.items(), key=lambda item: (shard_of(item[0]), item[0]))),
             waiting=tuple(self._waiting(endpoint)),
             state=group.state,
+            updates=dict(group.updates),
         )
 
     @_atomic

@@ -27,6 +27,7 @@ VERIFY_KEY = SigningKey(SEED).verify_key
 RSA = LocalKeyMaker().rsa()
 API_KEY = "hg-a-key-of-a-test"
 READ_KEY = "hg-a-key-that-may-read"
+UPDATE_KEY = "hg-a-key-that-may-update"
 EXPIRED_KEY = "hg-a-key-of-last-year"
 OWNER = "scaler"
 
@@ -41,6 +42,7 @@ KEY = a_key(API_KEY)
 KEYS = (
     KEY,
     a_key(READ_KEY, scopes=frozenset({Scope.READ}), label="people"),
+    a_key(UPDATE_KEY, scopes=frozenset({Scope.READ, Scope.UPDATE}), label="operators"),
     a_key(EXPIRED_KEY, expires_at_s=NOW_S),
 )
 

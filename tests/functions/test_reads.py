@@ -264,13 +264,6 @@ def test_the_log_of_an_autogroup_holds_what_concerns_it(router: Router, path: st
     assert [line.partition(" ")[2] for line in told["info1"].splitlines()] == ["Drain w1: no need.", "Rent 1x X of a."]
 
 
-def test_a_rolling_update_is_refused_in_the_form_that_vasts_clients_read_and_with_the_way_to_do_it(router: Router) -> None:
-    told = ask(router, "/update_workers/", {"workergroup_id": AUTOGROUP})
-
-    assert (told["success"], told["workers_to_update"]) == (False, 0)
-    assert "pulumi up" in told["error_msg"]
-
-
 # Refused
 
 
@@ -289,8 +282,6 @@ def test_a_rolling_update_is_refused_in_the_form_that_vasts_clients_read_and_wit
         ("/get_endpoint_logs/", {"id": CHAT, "tail": 0}, 400, "invalid_field", "tail"),
         ("/get_endpoint_logs/", {"id": CHAT, "tail": 10**9}, 400, "invalid_field", "tail"),
         ("/get_endpoint_logs/", {"id": CHAT, "tail": None}, 400, "invalid_field", "tail"),
-        ("/update_workers/", {"workergroup_id": 7}, 404, "unknown_endpoint", "id"),
-        ("/update_workers/", {"id": AUTOGROUP}, 400, "invalid_field", "workergroup_id"),
         ("/get_nothing/", {}, 404, "unknown_path", None),
         ("/api/v0/instances/", {}, 404, "unknown_path", None),
     ],

@@ -309,7 +309,7 @@ ONE_FAULT: list[tuple[dict[str, Any], Fault]] = [
         Fault(
             key="headgate:apiKeys.website.scopes.0",
             value="'write'",
-            fault="must be 'route' or 'read'",
+            fault="must be 'route', 'read' or 'update'",
             remedy="Pulumi.example.yaml explains every key",
         ),
     ),

@@ -106,6 +106,8 @@ def use_route_store(store: Any) -> None:
     store.autogroups("llm")
     store.recent_decisions("llm", limit=1)
     store.assign(WORKER, cost=1.0, assigned_load_max=1.0, expires_at_s=1.0)
+    store.ask_update("llm", "fast", asked_at_s=1.0, settled_s=1.0)
+    store.cancel_update("llm", "fast")
     store.spend("website", Price(requests_s=1.0), now_s=1.0, known=Budgets())
     store.request("llm", 7)
     store.add_request("llm", WAITS, expires_at_s=1.0)

@@ -179,7 +179,7 @@ def test_an_api_key_is_stored_as_its_hash_and_what_it_opens(stack: RecordedStack
 def test_everything_that_an_api_key_may_have_arrives() -> None:
     written = {
         "endpoints": ["llm"],
-        "scopes": ["read", "route"],
+        "scopes": ["read", "route", "update"],
         "keys": ["v2", "v1 until 2026-12-01T12:00:00+02:00"],
         "requests_per_s": 0.5,
         "load_per_s": 5_000,

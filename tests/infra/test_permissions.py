@@ -37,7 +37,7 @@ def test_the_route_functions_statements(stack: RecordedStack) -> None:
     assert stack.statements("route-policy") == [
         on_table("ReadKeysGroupsAndRequests", ["GetItem"], "KEY", "ENDPOINT", "WAITING", "PUBLIC-KEYS"),
         on_table("ListWorkersRequestsAndWhatPeopleRead", ["Query"], "FLEET", "WAITING", "ENDPOINT", "DECISION"),
-        on_table("AssignLoadAndKeepLimits", ["UpdateItem"], "FLEET", "LIMIT"),
+        on_table("AssignLoadKeepLimitsAndAskForUpdates", ["UpdateItem"], "FLEET", "LIMIT", "UPDATE"),
         on_table("RecordRequests", ["PutItem", "DeleteItem", "BatchWriteItem"], "WAITING"),
         on("ReadSigningKeys", SECRET.format("signing"), "secretsmanager:GetSecretValue"),
         on("WakeScale", SCALE, "lambda:InvokeFunction"),
@@ -57,7 +57,7 @@ def test_the_report_functions_statements(stack: RecordedStack) -> None:
 
 def test_the_scale_functions_statements(stack: RecordedStack) -> None:
     assert stack.statements("scale-policy") == [
-        on_table("ReadGroups", ["Query"], "ENDPOINT", "FLEET", "WAITING"),
+        on_table("ReadGroups", ["Query"], "ENDPOINT", "FLEET", "WAITING", "UPDATE"),
         on_table("HoldLeases", ["UpdateItem", "ConditionCheckItem"], "ENDPOINT"),
         on_table("KeepWorkers", ["UpdateItem", "DeleteItem"], "FLEET"),
         on_table("RecordDecisions", ["PutItem"], "DECISION"),

@@ -153,6 +153,29 @@ def test_an_update_of_one_worker_in_a_group_of_one_waits_for_room_and_says_so() 
     assert any("Raise max_workers by one" in sentence for sentence in ticks[-1].plan.sentences)
 
 
+# Asked for
+
+
+def test_an_update_that_is_asked_for_replaces_every_worker_by_its_like(owner: Owner) -> None:
+    before = {contract.contract_id for contract in owner.stage.contracts()}
+    owner.stage.store.ask_update(ENDPOINT, "a", asked_at_s=owner.stage.clock.now_s(), settled_s=60.0)
+    owner.waits(1_800.0)
+    after = {contract.contract_id for contract in owner.stage.contracts()}
+
+    assert (len(after), after & before, owner.serving_min) == (owner.workers, set(), owner.serving)
+
+
+def test_an_update_that_is_called_off_stops_where_it_is(owner: Owner) -> None:
+    owner.stage.store.ask_update(ENDPOINT, "a", asked_at_s=owner.stage.clock.now_s(), settled_s=60.0)
+    owner.waits(140.0)
+    owner.stage.store.cancel_update(ENDPOINT, "a")
+    owner.waits(60.0)
+    between = {contract.contract_id for contract in owner.stage.contracts()}
+    owner.waits(1_800.0)
+
+    assert {contract.contract_id for contract in owner.stage.contracts()} == between
+
+
 # Digests
 
 

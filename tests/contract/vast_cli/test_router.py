@@ -13,7 +13,7 @@ from tests.contract.vast_cli.headgate import serving
 from tests.contract.vast_cli.market import Market, market
 from tests.contract.vast_cli.official import Official, Ran
 from tests.core.builders import an_autogroup, worker_id
-from tests.functions.router import API_KEY, READ_KEY, Router, ready
+from tests.functions.router import API_KEY, READ_KEY, UPDATE_KEY, Router, ready
 
 CHAT, AUTOGROUP = endpoint_id("chat"), autogroup_id("chat", "a")
 
@@ -65,11 +65,16 @@ def test_what_the_stack_file_says_is_not_changed_here(front: Market) -> None:
         assert told.startswith("Failed with error 405: groups are what the stack file says"), command
 
 
-def test_an_update_of_workers_is_answered_with_the_way_to_do_it(front: Market) -> None:
-    told = _run(front, "update workers", AUTOGROUP).out
+def test_an_update_of_workers_is_started_and_called_off(front: Market) -> None:
+    started = _run(front, "update workers", AUTOGROUP, key=UPDATE_KEY).out
+    cancelled = _run(front, "update workers", AUTOGROUP, "--cancel", key=UPDATE_KEY).out
 
-    assert told.startswith("Error: ")
-    assert "stack file" in told
+    assert started == f"Update started for workergroup {AUTOGROUP} (2 workers)\n"
+    assert cancelled == f"Update cancelled for workergroup {AUTOGROUP}\n"
+
+
+def test_an_update_of_workers_takes_a_key_of_its_scope(front: Market) -> None:
+    assert "403" in _run(front, "update workers", AUTOGROUP).err
 
 
 def test_a_key_that_headgate_does_not_know_is_refused_by_headgate(front: Market) -> None:

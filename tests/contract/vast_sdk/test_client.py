@@ -14,7 +14,7 @@ from functions.core.lifecycle import WorkerState
 from functions.core.public_ids import autogroup_id, endpoint_id
 from tests.contract.vast_sdk.conftest import Stage
 from tests.core.builders import a_worker, worker_id
-from tests.functions.router import READ_KEY, a_key
+from tests.functions.router import UPDATE_KEY, a_key
 from tests.waiting import until
 
 
@@ -110,8 +110,8 @@ async def test_a_session_stays_on_its_worker_until_it_is_closed(current: Stage, 
 
 @pytest.fixture
 def reader(current: Stage, client: Any) -> Any:
-    """Return a client whose key may read, over the same connections."""
-    reader = Serverless(api_key=READ_KEY, autoscaler_url=current.headgate.url, webserver_url=current.headgate.url)
+    """Return a client whose key may read and update, over the same connections."""
+    reader = Serverless(api_key=UPDATE_KEY, autoscaler_url=current.headgate.url, webserver_url=current.headgate.url)
     reader._transport_owner = client  # noqa: SLF001 - the same connections
     reader._session = client._session  # noqa: SLF001 - which one call of the client needs to be there
     return reader
@@ -123,8 +123,10 @@ async def test_it_shows_the_workers(reader: Any) -> None:
     assert (shown.status, shown.perf > 0) == ("idle", True)
 
 
-async def test_asking_it_to_update_workers_is_told_what_to_do_instead(reader: Any) -> None:
+async def test_it_starts_an_update_of_workers(current: Stage, reader: Any) -> None:
     told = await reader.update_workers(autogroup_id("chat", "fast"))
+    records = current.headgate.store.load("chat")
 
-    assert told["success"] is False
-    assert "pulumi up" in told["error_msg"]
+    assert (told["success"], told["cancelled"]) == (True, False)
+    assert records is not None
+    assert set(records.updates) == {"fast"}
