@@ -6,6 +6,7 @@ has no expectation at all: None, which is not zero and not a guess.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -14,9 +15,13 @@ from functions.core.expecting import Expectation, Measured, is_of_autogroup, mea
 from functions.core.lifecycle import COMING_OR_SERVING, WorkerState
 from functions.core.model import Offer, Worker
 from functions.core.routing import is_routable, is_silent
-from functions.core.scaler_state import LearnedPerf, ScalerState
+from functions.core.scaler_state import LearnedPerf, ObservedPerf, ScalerState
 
 PEERS_MIN: Final = 2
+# Standard deviations of the logarithm: by how much a test with made-up requests misses what real ones take, and how well a window
+# of real ones is measured beside the chance of their number.
+TEST_SD: Final = 0.15
+USE_SD: Final = 0.05
 LEARNED_MAX: Final = 200  # GPU models of all autogroups; beyond it those that were measured longest ago are forgotten
 SAME_SPEED: Final = 0.2  # by how much machines of one GPU model differ in what they measure
 
@@ -26,11 +31,13 @@ class Outlook:
     """What may be expected of machines, measured or not."""
 
     measured: Measured
+    observed: Mapping[str, ObservedPerf]  # by worker id
 
     def of_worker(self, worker: Worker) -> float | None:
-        """Return the load per second of a worker: measured, else expected, else None."""
+        """Return the load per second of a worker: measured by its test and in use, else expected, else None."""
         if worker.condition.perf > 0:
-            return worker.condition.perf
+            observed = self.observed.get(worker.worker_id)
+            return worker.condition.perf if observed is None else _in_use(worker.condition.perf, observed)
         rental = worker.rental
         expected = self.measured.of(rental.autogroup, rental.gpu_name, rental.num_gpus, dlperf=rental.dlperf)
         return None if expected is None else expected.perf
@@ -52,7 +59,14 @@ def peers_perf(learned: Mapping[str, LearnedPerf], autogroup: str, offer: Offer)
 
 def outlook(state: ScalerState) -> Outlook:
     """Return what the measurements so far let expect."""
-    return Outlook(measured=measured(state.learned))
+    return Outlook(measured=measured(state.learned), observed=state.observed)
+
+
+def _in_use(tested: float, observed: ObservedPerf) -> float:
+    """Return the mean of what a test and real requests showed, each by what it tells (inverse variances of the logarithm)."""
+    of_test = 1 / TEST_SD**2
+    of_use = 1 / (USE_SD**2 + 1 / max(1, observed.requests))
+    return math.exp((of_test * math.log(tested) + of_use * math.log(observed.perf)) / (of_test + of_use))
 
 
 def learn(learned: Mapping[str, LearnedPerf], worker: Worker, *, now_s: float) -> Mapping[str, LearnedPerf]:

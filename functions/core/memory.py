@@ -3,9 +3,10 @@
 `remember` adds what the snapshot itself taught; `after_refusal` and `after_vanishing` add what only the marketplace's answers to
 the plan's actions could tell. All are pure: the service stores the result.
 
-The *crash breaker*: BREAKER_FAILURES boots of one autogroup that failed in a row, without one that succeeded, halt its renting for
-BREAKER_HALT_S. The count survives the halt, so that afterwards a single further failure halts it again, until one succeeds or
-the autogroup is changed. The failures of a version that is being proven count against that version instead (`core.rollout`).
+The *crash breaker*: BREAKER_FAILURES boots of one autogroup that failed in a row, without one that succeeded, or as many workers
+that nobody could reach, halt its renting for BREAKER_HALT_S. The count survives the halt, so that afterwards a single further
+failure halts it again, until one succeeds or the autogroup is changed. The failures of a version that is being proven count
+against that version instead (`core.rollout`).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ AVOID_S: Final[Mapping[Fault, float]] = {
 }
 AVOIDED_MAX: Final = 200
 # What the next rent may well meet again: an image that starts nowhere, or rows that never show what was offered.
-COUNTED: Final = frozenset({Fault.BOOT, Fault.MISMATCH, Fault.UNREACHABLE})
+COUNTED: Final = frozenset({Fault.BOOT, Fault.MISMATCH})
 # What speaks against a version that is being proven, and not against the marketplace.
 TRIED: Final = frozenset({Fault.BOOT, Fault.SERVICE, Fault.UNREACHABLE})
 # The marketplace means the account, not the request: no other rent would fare better.
@@ -70,6 +71,7 @@ def remember(snapshot: Snapshot, demand: Demand, repairs: Iterable[Action], *, n
         snapshot.state,
         rollouts=rollouts,
         boot_failures={name: count for name, count in snapshot.state.boot_failures.items() if name not in renewed},
+        unreached={name: count for name, count in snapshot.state.unreached.items() if name not in renewed},
         samples=add_sample(snapshot.state.samples, demand, now_s=now_s),
         peaks=demand.peaks,
         lasting=demand.lasting,
@@ -135,6 +137,8 @@ def _after_fault(state: ScalerState, worker: Worker, reason: str, fault: Fault, 
     state, autogroup = avoid(state, worker, reason, fault, now_s=now_s), worker.rental.autogroup
     if fault in TRIED and is_on_probation(state, autogroup, worker.rental, now_s=now_s):
         return spoken_against(state, autogroup, worker.worker_id, reason)
+    if fault is Fault.UNREACHABLE:
+        return _count_unreached(state, autogroup, reason, now_s=now_s)
     if fault is Fault.BOOT:
         state = with_boot(state, worker, ready=False, now_s=now_s)
     return _count_failure(state, autogroup, reason, now_s=now_s) if fault in COUNTED else state
@@ -160,6 +164,17 @@ def avoid(state: ScalerState, worker: Worker, reason: str, fault: Fault, *, now_
 def _count_failure(state: ScalerState, autogroup: str, reason: str, *, now_s: float) -> ScalerState:
     count = state.boot_failures.get(autogroup, 0) + 1
     state = replace(state, boot_failures={**state.boot_failures, autogroup: count})
+    return _broken(state, autogroup, count, reason, now_s=now_s)
+
+
+def _count_unreached(state: ScalerState, autogroup: str, reason: str, *, now_s: float) -> ScalerState:
+    """Count apart from boots: a worker that nobody can reach boots well every time, and only one that is reached ends the row."""
+    count = state.unreached.get(autogroup, 0) + 1
+    state = replace(state, unreached={**state.unreached, autogroup: count})
+    return _broken(state, autogroup, count, reason, now_s=now_s)
+
+
+def _broken(state: ScalerState, autogroup: str, count: int, reason: str, *, now_s: float) -> ScalerState:
     if count < BREAKER_FAILURES:
         return state
     told = f"autogroup {autogroup} is halted for {BREAKER_HALT_S:.0f} s after {count} failures in a row, the last: {reason}"

@@ -42,6 +42,7 @@ SLOW_SD: Final = 2.0
 PAYS_MARGIN: Final = 1.5
 _LEAVING_DIVISOR: Final = 8  # an eighth of the fleet at a time, at least one
 _S = WorkerState
+_STAYING: Final = HELD - {_S.DESTROYING}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ def with_findings(state: ScalerState, outlook: Outlook, sight: Sight) -> ScalerS
     known = {machine.worker_id for machine in state.avoided}
     places = _places(sight) - len(_named(state, sight))
     serving = [one for one in sight.workers if is_serving(one, now_s=sight.now_s) and one.worker_id not in known]
-    settled = [one for one in serving if _is_settled(one, state, now_s=sight.now_s)]
+    settled = [one for one in serving if is_settled(one, state, now_s=sight.now_s)]
     found = [*_dear(serving, state, sight), *_slow(settled, state, outlook, sight)]
     for _, worker, reason, fault in sorted(found, key=lambda each: (-each[0], each[1].worker_id))[: max(0, places)]:
         state = avoid(state, worker, reason, fault, now_s=sight.now_s)
@@ -83,14 +84,12 @@ def leaving(state: ScalerState, sight: Sight) -> Mapping[str, str]:
 
 
 def _named(state: ScalerState, sight: Sight) -> dict[str, str]:
-    """Return the held workers that showed that their machine is slow or dear."""
-    held = {worker.worker_id for worker in sight.workers if worker.rental.state in HELD}
+    """Return the workers that showed why their machine is avoided, and are still there."""
+    held = {worker.worker_id for worker in sight.workers if worker.rental.state in _STAYING}
     return {
         machine.worker_id: machine.reason
         for machine in state.avoided
-        if machine.fault in {Fault.SLOW, Fault.PRICE}
-        and machine.worker_id in held
-        and machine.machine_id not in sight.group.blacklist.allow
+        if machine.worker_id in held and machine.machine_id not in sight.group.blacklist.allow
     }
 
 
@@ -118,7 +117,7 @@ def _slow(serving: list[Worker], state: ScalerState, outlook: Outlook, sight: Si
     return [each for each in found if 2 * slow[_key(each[1])] < like[_key(each[1])] or like[_key(each[1])] == 1]
 
 
-def _is_settled(worker: Worker, state: ScalerState, *, now_s: float) -> bool:
+def is_settled(worker: Worker, state: ScalerState, *, now_s: float) -> bool:
     """Tell whether the worker is what those of its autogroup should be: one of another version is no machine's fault."""
     rollout = state.rollouts.get(worker.rental.autogroup)
     if rollout is None:

@@ -57,6 +57,34 @@ class Avoided:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """A worker's totals when it began to be watched, by its report of `at_s`: see `core.watching`.
+
+    `queued`: at every look since, more requests were there than slots. `sent_at_s`: since when requests were sent to it and none
+    has arrived, 0 while that is not so.
+    """
+
+    at_s: float
+    run_id: str
+    received_load: float
+    finished_load: float
+    finished_requests: int
+    failed_requests: int
+    reqnum: int
+    queued: bool
+    sent_at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedPerf:
+    """What a worker served with real requests, in load per second, over so many of them."""
+
+    perf: float
+    requests: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Halt:
     """Nothing is rented for one autogroup before `until_s`."""
 
@@ -155,6 +183,10 @@ class ScalerState:
     halted_reason: str = ""
     retired_assigned_load: float = 0.0  # assigned load of workers that are gone, so that totals never fall
     boot_failures: Mapping[str, int] = field(default_factory=dict)  # by autogroup: boots failed since one last succeeded
+    unreached: Mapping[str, int] = field(default_factory=dict)  # by autogroup: unreachable workers since one was last reached
+    watched: Mapping[str, Watch] = field(default_factory=dict)  # by worker id
+    watched_last: str = ""  # where the watch of a large fleet stands in its round
+    observed: Mapping[str, ObservedPerf] = field(default_factory=dict)  # by worker id
     halted_autogroups: Mapping[str, Halt] = field(default_factory=dict)  # the crash breaker, by autogroup
     rollouts: Mapping[str, Rollout] = field(default_factory=dict)  # by autogroup
     unready_since_s: Mapping[str, float] = field(default_factory=dict)  # by worker id: READY to us, not ready by its own word

@@ -68,6 +68,7 @@ from functions.core.scaler_state import ScalerState
 from functions.core.schedules import InForce, in_force
 from functions.core.sizing import IDLE_S_MIN, Need, load_per_slot, size
 from functions.core.snapshot import Snapshot
+from functions.core.watching import watch
 
 SENTENCES_MAX: Final = 40
 SCHEDULE_INTERVAL_S: Final = 60.0
@@ -85,8 +86,10 @@ def decide(snapshot: Snapshot, *, now_s: float) -> Plan:
     listing = None if snapshot.listing is None else index(snapshot.listing)
     demand = observe(snapshot, now_s=now_s)
     astray = () if listing is None else strays(listing, snapshot.workers, now_s=now_s)
-    repairs = _repairs(snapshot, listing, astray, now_s=now_s)
-    state = replace(remember(snapshot, demand, repairs, now_s=now_s), unlisted=unlisted(snapshot, listing))
+    service = watch(snapshot.state, snapshot.workers, snapshot.waiting, now_s=now_s)
+    repairs = _repairs(snapshot, listing, astray, service.drains, now_s=now_s)
+    taught = replace(snapshot, state=service.state)
+    state = replace(remember(taught, demand, repairs, now_s=now_s), unlisted=unlisted(snapshot, listing))
     sight = Sight(
         group=snapshot.group,
         autogroups={autogroup.name: autogroup for autogroup in snapshot.autogroups},
@@ -203,10 +206,13 @@ def _newly_avoided(desk: _Desk) -> Iterator[str]:
             yield f"Machine {machine.machine_id} is avoided for {minutes:.0f} minutes: {machine.reason}."
 
 
-def _repairs(snapshot: Snapshot, listing: Listing | None, astray: tuple[Instance, ...], *, now_s: float) -> tuple[Action, ...]:
+def _repairs(
+    snapshot: Snapshot, listing: Listing | None, astray: tuple[Instance, ...], out_of_service: Iterable[Drain], *, now_s: float
+) -> tuple[Action, ...]:
     sight = view(snapshot, listing, now_s=now_s)
     steps = (next_step(worker, sight) for worker in snapshot.workers)
-    actions: list[Action] = [step for step in steps if step is not None]
+    found = {step.worker_id: step for step in steps if step is not None}
+    actions: list[Action] = [*found.values(), *(drain for drain in out_of_service if drain.worker_id not in found)]
     actions += (
         DestroyStray(instance_id=instance.instance_id, reason=f"no worker of ours is {instance.label}") for instance in astray
     )

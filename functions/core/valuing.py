@@ -9,7 +9,7 @@ the probability that it becomes ready:
     dollars            = p (q (B + S) + (1 - q) T) + download + q S * traffic
     worth              = seconds of service * S / (B + S) / dollars,   the last factor for interruptible ones alone
 
-* B: learned for the autogroup, but no less than the download takes over the host's line.
+* B: learned for the autogroup (before it was seen, for the group), but no less than the download takes over the host's line.
 * S: learned for the group (its workers' mean time from rent to release), or what is left of the host's own term if that is less.
   A bid is lost at a rate of h an hour, learned for the autogroup: what is left of S is (1 - exp(-h S)) / h. While its successor
   boots, nobody serves its share, hence the last factor.
@@ -26,12 +26,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from functions.core.lead_time import boot_time
 from functions.core.model import Autogroup, Offer
 from functions.core.pricing import MICRO_USD_PER_USD
 from functions.core.scaler_state import BootRecord, ScalerState
 
 ENDING_S: Final = 1_200.0  # a machine whose term ends sooner is not rented, and one that was is replaced
-BOOT_S: Final = 180.0  # the median of what was measured on the marketplace, until a boot of our own was seen
 STAY_S: Final = 3_600.0
 STAY_S_MIN: Final = 300.0
 # What boots that went well before any was seen count for: of twenty, one fails.
@@ -68,7 +68,7 @@ def terms(autogroup: Autogroup, state: ScalerState, *, lost_per_hour: float = 0.
     boots = state.boots.get(autogroup.name, BootRecord())
     return Terms(
         autogroup=autogroup,
-        boot_s=boots.boot_s or BOOT_S,
+        boot_s=boots.boot_s or boot_time(state).mean_s,
         ready_share=(BOOTS_READY + boots.ready) / (BOOTS_READY + BOOTS_FAILED + boots.ready + boots.failed),
         stay_s=max(STAY_S_MIN, state.stay_s or STAY_S),
         lost_per_hour=lost_per_hour,
