@@ -150,7 +150,8 @@ def test_real_use_is_taught_to_the_model_once_an_hour() -> None:
 
 def test_what_is_remembered_of_a_large_fleet_is_bounded_and_the_watch_goes_round() -> None:
     fleet = tuple(_worker(number) for number in range(1, 3 * WATCHED_MAX + 1))
-    state, watched = ScalerState(), set()
+    state = ScalerState()
+    watched: set[str] = set()
     for step in range(3):
         at_s = NOW_S + 200.0 * step
         moved = tuple(replace(one, condition=replace(one.condition, reported_at_s=at_s, received_load=1.0 + step)) for one in fleet)
