@@ -45,6 +45,7 @@ from functions.key_ports import PublicKeySource
 from protocol.vast_report import VastReport
 
 FORGOTTEN_AT_ONCE_MAX: Final = 25  # what DynamoDB takes in one batch
+DESTROYED_AT_ONCE_MAX: Final = 64  # what the marketplace documents for its other calls about several instances
 
 
 class PortError(Exception):
@@ -385,6 +386,12 @@ class Marketplace(Protocol):
 
     def destroy(self, instance_id: int) -> None:
         """Destroy; asynchronous and idempotent. Raises InstanceGone when it is gone already."""
+
+    def destroy_all(self, instance_ids: Sequence[int]) -> None:
+        """Destroy all of these that exist, at most DESTROYED_AT_ONCE_MAX, in one call; asynchronous and idempotent.
+
+        Raises InstanceGone when none of them exists (any more): repeated after a destroy, that confirms them all.
+        """
 
     def logs(self, instance_id: int, *, lines: int) -> str:
         """Return the last lines of the instance's log. Raises InstanceGone."""

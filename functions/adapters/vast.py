@@ -14,7 +14,7 @@ One method a call. Where the API's quirks are answered, each in one place:
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Any, Final
@@ -35,7 +35,7 @@ from functions.adapters.vast_http import Call, VastHttp
 from functions.core.matching import matches
 from functions.core.model import Autogroup, Instance, Offer
 from functions.core.pricing import MICRO_USD_PER_USD
-from functions.ports import Clock, InstanceGone, MarketplaceBusy, RentRequest
+from functions.ports import DESTROYED_AT_ONCE_MAX, Clock, InstanceGone, MarketplaceBusy, RentRequest
 
 # Third parties got at most 64 offers whatever they asked for, in some periods. An answer of exactly so many was cut off.
 CUT_OFF_AT: Final = frozenset({64, SEARCH_LIMIT})
@@ -44,6 +44,7 @@ PAGES_MAX: Final = 400
 LOG_POLLS_MAX: Final = 30  # of LOG_POLL_S each, as the official client does
 LOG_POLL_S: Final = 0.3
 LOG_LENGTH_MAX: Final = 256 * 1024
+_INSTANCES: Final = "/api/v0/instances/"
 _QUEUED: Final = "resources_unavailable"
 
 _LOG = logging.getLogger(__name__)
@@ -140,6 +141,11 @@ class VastMarketplace:
     def destroy(self, instance_id: int) -> None:
         """Destroy; everything on its disk is lost."""
         self._do(Call(kind="destroy", method="DELETE", path=f"/api/v0/instances/{instance_id}/", body={}))
+
+    def destroy_all(self, instance_ids: Sequence[int]) -> None:
+        """Destroy several."""
+        assert 0 < len(instance_ids) <= DESTROYED_AT_ONCE_MAX, f"{len(instance_ids)} instances in one call"
+        self._do(Call(kind="destroy", method="DELETE", path=_INSTANCES, body={"instance_ids": list(instance_ids)}))
 
     def logs(self, instance_id: int, *, lines: int) -> str:
         """Ask for the log to be put somewhere, then read it there, without our key: the address is a stranger's."""

@@ -4,7 +4,8 @@ Errors, at this edge alone (source: https://docs.vast.ai/api-reference/rate-limi
 
 * no answer in time, connection lost, 5xx, a redirect, an answer that is no JSON object -> `MarketplaceBusy`: it may have happened
 * 429, in whatever form -> `MarketplaceThrottled`: it has not; the daily search quota -> `MarketplaceRefused`
-* `no_such_ask` under any status, in the code or in the text -> `OfferGone`; `no_such_instance` likewise -> `InstanceGone`
+* `no_such_ask` under any status, in the code or in the text -> `OfferGone`; `no_such_instance` likewise, and
+  `instances_not_found` of several -> `InstanceGone`
 * any other 4xx, or 200 with `"success": false` -> `MarketplaceRefused` with the marketplace's own code
 
 The key travels in the Authorization header only: never in a URL, a message, a log or a repr. What the marketplace says is quoted
@@ -35,6 +36,7 @@ READ_TRIES_MAX: Final = 3
 STRUCK_LENGTH_MIN: Final = 6  # shorter ones would take ordinary words with them
 USER_AGENT: Final = "headgate"
 
+_GONE_CODES: Final = frozenset({"no_such_instance", "instances_not_found"})  # the latter: none of several
 _CREDENTIAL_TEXTS: Final = ("invalid user key", "invalid api key")
 _GONE_TEXTS: Final = ("no_such_instance", "could not find contract")
 
@@ -142,7 +144,7 @@ def refusal(status: int, answer: Mapping[str, Any], *, secrets: tuple[str, ...] 
     message = _struck(text, secrets)[:MESSAGE_LENGTH_MAX]
     if code == "no_such_ask" or "no_such_ask" in message:
         return OfferGone(message)
-    if code == "no_such_instance" or any(sign in message.lower() for sign in _GONE_TEXTS):
+    if code in _GONE_CODES or any(sign in message.lower() for sign in _GONE_TEXTS):
         return InstanceGone(message)
     if status == 401 or any(sign in message.lower() for sign in _CREDENTIAL_TEXTS):
         return MarketplaceRefused("auth_error", message or "the key was not accepted")

@@ -10,9 +10,9 @@ A create is never repeated for a worker id: after a busy answer its intent stays
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Any, assert_never
 
 from functions.core.capacity import peers_perf
 from functions.core.labels import instance_label
@@ -94,8 +94,7 @@ class Desk:
     @property
     def marketplace(self) -> Marketplace:
         """The marketplace, for one effect: reading this checks the right to act. Raises LeaseLost."""
-        self.turn.tenure.lease()
-        return self.turn.ports.marketplace
+        return self.turn.marketplace
 
     def now_s(self) -> float:
         """Return the time now."""
@@ -108,14 +107,20 @@ class Desk:
 
 def carry_out(action: Action, desk: Desk) -> Outcome:
     """Do one action. Raises LeaseLost and StoreUnavailable; what the marketplace raises becomes the outcome."""
+    return outcomes_of((action,), lambda: _do(action, desk))[0]
+
+
+def outcomes_of(actions: Sequence[Action], do: Callable[[], Result]) -> tuple[Outcome, ...]:
+    """Do what these actions have in common, and return what came of it for each."""
     try:
-        return Outcome(action=action, result=_do(action, desk))
+        told: dict[str, Any] = {"result": do()}
     except MarketplaceThrottled as busy:
-        return Outcome(action=action, result=Result.THROTTLED, message=str(busy), retry_after_s=busy.retry_after_s)
+        told = {"result": Result.THROTTLED, "message": str(busy), "retry_after_s": busy.retry_after_s}
     except MarketplaceBusy as busy:
-        return Outcome(action=action, result=Result.UNCONFIRMED, message=str(busy), retry_after_s=busy.retry_after_s)
+        told = {"result": Result.UNCONFIRMED, "message": str(busy), "retry_after_s": busy.retry_after_s}
     except MarketplaceRefused as refusal:
-        return Outcome(action=action, result=Result.REFUSED, code=refusal.code, message=str(refusal))
+        told = {"result": Result.REFUSED, "code": refusal.code, "message": str(refusal)}
+    return tuple(Outcome(action=action, **told) for action in actions)
 
 
 def _do(action: Action, desk: Desk) -> Result:
@@ -123,7 +128,7 @@ def _do(action: Action, desk: Desk) -> Result:
         case Rent():
             return _rent(action, desk)
         case Stop() | Start() | Destroy():
-            return _effect(action, _intend(action, desk), desk)
+            return _effect(action, intend_now(action, desk), desk)
         case ConfirmGone():
             return _confirm_gone(action, desk)
         case DestroyStray():
@@ -132,13 +137,14 @@ def _do(action: Action, desk: Desk) -> Result:
             desk.turn.ports.store.forget_worker(desk.turn.tenure.lease(), action.worker_id)
             return Result.DONE
         case Adopt() | ConfirmStarted() | ConfirmStopped() | MarkReady() | Drain() | Undrain() | Reprice() | GiveUp():
-            _intend(action, desk)
+            intend_now(action, desk)
             return Result.DONE
         case _:
             assert_never(action)
 
 
-def _intend(action: WorkerAction, desk: Desk) -> Rental:
+def intend_now(action: WorkerAction, desk: Desk) -> Rental:
+    """Write what an action means for its worker before anything is asked, and return it."""
     before = desk.workers[action.worker_id].rental
     after = intend(action, before, now_s=desk.now_s())
     if after != before:
@@ -205,7 +211,7 @@ def _effect(action: Stop | Start | Destroy, rental: Rental, desk: Desk) -> Resul
                 desk.marketplace.destroy(action.instance_id)
                 return Result.DONE
     except InstanceGone:
-        return _gone(action.worker_id, rental, desk)
+        return gone(action.worker_id, rental, desk)
 
 
 def _start(action: Start, rental: Rental, desk: Desk) -> Result:
@@ -228,14 +234,14 @@ def _destroy(instance_id: int, desk: Desk) -> Result:
 def _confirm_gone(action: ConfirmGone, desk: Desk) -> Result:
     rental = desk.workers[action.worker_id].rental
     if desk.marketplace.instance(action.instance_id) is None:
-        return _gone(action.worker_id, rental, desk)
+        return gone(action.worker_id, rental, desk)
     if rental.state is not _S.DESTROYING:
         return Result.DONE
     result = _destroy(action.instance_id, desk)
-    return _gone(action.worker_id, rental, desk) if result is Result.GONE else Result.UNCONFIRMED
+    return gone(action.worker_id, rental, desk) if result is Result.GONE else Result.UNCONFIRMED
 
 
-def _gone(worker_id: str, rental: Rental, desk: Desk) -> Result:
+def gone(worker_id: str, rental: Rental, desk: Desk) -> Result:
     """Record that the marketplace has confirmed: this instance does not exist, and costs nothing."""
     reason = rental.reason if rental.state is _S.DESTROYING else "it vanished: the marketplace knows no such instance"
     desk.write(worker_id, move(rental, _S.DESTROYED, reason, now_s=desk.now_s()))

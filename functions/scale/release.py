@@ -15,8 +15,9 @@ from functions.core.model import EndpointGroup
 from functions.core.plan import Cadence
 from functions.core.scaler_state import ScalerState
 from functions.core.snapshot import Snapshot
-from functions.ports import GroupRecords, InstanceGone, MarketplaceBusy
+from functions.ports import DESTROYED_AT_ONCE_MAX, GroupRecords
 from functions.scale.tick import act, look
+from functions.scale.together import confirmed_gone
 from functions.scale.turn import ScalePorts, ScaleSettings, Tenure, Turn, await_lease
 
 ROUND_S: Final = 3.0
@@ -69,16 +70,9 @@ def release_group(endpoint: str, *, owner: str, ports: ScalePorts, settings: Sca
 
 def _confirm(seen: set[int], gone: set[int], turn: Turn) -> bool:
     """Ask about every instance that was ever seen; tells whether the marketplace has confirmed that none exists."""
-    for instance_id in sorted(seen - gone):
-        try:
-            if turn.ports.marketplace.instance(instance_id) is not None:
-                turn.ports.marketplace.destroy(instance_id)
-                continue
-        except MarketplaceBusy:
-            continue
-        except InstanceGone:
-            pass
-        gone.add(instance_id)
+    left = sorted(seen - gone)
+    for start in range(0, len(left), DESTROYED_AT_ONCE_MAX):
+        gone |= confirmed_gone(left[start : start + DESTROYED_AT_ONCE_MAX], turn)
     return gone == seen
 
 

@@ -27,6 +27,7 @@ from functions.core.snapshot import OFFERS_MAX, Snapshot, to_json
 from functions.ports import GroupRecords, MarketplaceBusy, MarketplaceRefused
 from functions.scale.apply import Desk, Outcome, Result, carry_out
 from functions.scale.secret_digest import secret_digests
+from functions.scale.together import batches, carry_out_together
 from functions.scale.turn import Turn
 
 RECORD_KEPT_S: Final = 14 * 24 * 3600.0
@@ -146,10 +147,15 @@ def act(snapshot: Snapshot, plan: Plan, turn: Turn) -> tuple[Outcome, ...]:
 
 def _carry_out(actions: Iterable[Action], desk: Desk) -> Iterator[Outcome]:
     renting = True
-    for action in actions:
+    left = (action for action in actions if not isinstance(action, Forget))
+    for batch in batches(left, desk.workers):
         if desk.turn.is_over():
             return
-        if isinstance(action, Forget) or (isinstance(action, Rent | Start) and not renting):
+        if len(batch) > 1:
+            yield from carry_out_together(batch, desk)
+            continue
+        [action] = batch
+        if isinstance(action, Rent | Start) and not renting:
             continue
         outcome = carry_out(action, desk)
         yield outcome

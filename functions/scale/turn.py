@@ -82,6 +82,12 @@ class Turn:
         """The group."""
         return self.tenure.endpoint
 
+    @property
+    def marketplace(self) -> Marketplace:
+        """The marketplace, for one effect: reading this checks the right to act. Raises LeaseLost."""
+        self.tenure.lease()
+        return self.ports.marketplace
+
     def now_s(self) -> float:
         """Return the time now."""
         return self.ports.clock.now_s()

@@ -145,6 +145,21 @@ def test_a_destroyed_instance_does_not_exist(shop: Shop) -> None:
     assert shop.marketplace.instance(instance_id) is None
 
 
+def test_several_are_destroyed_at_once_whichever_of_them_exist(shop: Shop) -> None:
+    rented = [shop.rent(offer) for offer in shop.offers()[:3]]
+    shop.marketplace.destroy_all([*rented, UNKNOWN])
+
+    assert [shop.marketplace.instance(each) for each in rented] == [None, None, None]
+
+
+def test_destroying_several_again_confirms_that_none_exists(shop: Shop) -> None:
+    rented = [shop.rent(offer) for offer in shop.offers()[:2]]
+    shop.marketplace.destroy_all(rented)
+
+    with pytest.raises(InstanceGone):
+        shop.marketplace.destroy_all(rented)
+
+
 @pytest.mark.parametrize("verb", ["destroy", "start", "stop", "reboot", "recycle"])
 def test_asking_something_of_an_instance_that_is_gone_says_so(shop: Shop, verb: str) -> None:
     with pytest.raises(InstanceGone):

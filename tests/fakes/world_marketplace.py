@@ -7,7 +7,7 @@ that it is not kinder than the adapter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeVar
 
@@ -124,6 +124,18 @@ class WorldMarketplace:
     def destroy(self, instance_id: int) -> None:
         """Destroy."""
         self._change(Operation.DESTROY, lambda _: self._world.destroy(instance_id, self._now_s()))
+
+    def destroy_all(self, instance_ids: Sequence[int]) -> None:
+        """Destroy several."""
+
+        def destroy(_drawn: Drawn) -> None:
+            known = [each for each in instance_ids if self._world.show(each, self._now_s()) is not None]
+            if not known:
+                raise Refused(404, "instances_not_found", "No matching instances found.")
+            for each in known:
+                self._world.destroy(each, self._now_s())
+
+        self._change(Operation.DESTROY, destroy)
 
     def logs(self, instance_id: int, *, lines: int) -> str:  # noqa: ARG002 - no process writes any
         """Return nothing."""

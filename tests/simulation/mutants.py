@@ -66,7 +66,7 @@ def believe_that_what_is_not_listed_is_gone(patch: pytest.MonkeyPatch) -> None:
     """Take the list's word for an absence."""
 
     def credulous(action: ConfirmGone, desk: Any) -> Any:
-        return apply._gone(action.worker_id, desk.workers[action.worker_id].rental, desk)  # noqa: SLF001 - a mutant is made inside
+        return apply.gone(action.worker_id, desk.workers[action.worker_id].rental, desk)
 
     patch.setattr(apply, "_confirm_gone", credulous)
 

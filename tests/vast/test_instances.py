@@ -134,6 +134,7 @@ ACTS: dict[str, tuple[Act, str, str, dict[str, Any]]] = {
     "reboot": (lambda market: market.reboot(5), "PUT", "instances/reboot/5/", {}),
     "recycle": (lambda market: market.recycle(5), "PUT", "instances/recycle/5/", {}),
     "destroy": (lambda market: market.destroy(5), "DELETE", "instances/5/", {}),
+    "destroy all": (lambda market: market.destroy_all([5, 6]), "DELETE", "instances/", {"instance_ids": [5, 6]}),
     "bid": (
         lambda market: market.change_bid(5, bid_micro_usd_per_hour=300_000),
         "PUT",
