@@ -7,15 +7,17 @@ until it runs out, so that a schedule or a waiting request that is still about c
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from functions.core.dismantling import dismantle
 from functions.core.lifecycle import HELD
 from functions.core.model import EndpointGroup
-from functions.core.plan import Cadence
+from functions.core.plan import Cadence, ConfirmGone, Destroy, DestroyStray
 from functions.core.scaler_state import ScalerState
 from functions.core.snapshot import Snapshot
 from functions.ports import DESTROYED_AT_ONCE_MAX, GroupRecords
+from functions.scale.apply import Outcome, Result
 from functions.scale.tick import act, look
 from functions.scale.together import confirmed_gone
 from functions.scale.turn import ScalePorts, ScaleSettings, Tenure, Turn, await_lease
@@ -62,7 +64,7 @@ def release_group(endpoint: str, *, owner: str, ports: ScalePorts, settings: Sca
             break
         if turn.is_over():
             raise ReleaseIncomplete("time is up", instances=tuple(sorted(seen - gone)), intended=_intended(snapshot))
-        act(snapshot, plan, turn)
+        gone |= _found_gone(act(snapshot, plan, turn))
         ports.clock.wait_s(ROUND_S)
     ports.store.renew_lease(tenure.lease(), now_s=turn.now_s(), duration_s=KEPT_S)
     return len(gone)
@@ -74,6 +76,12 @@ def _confirm(seen: set[int], gone: set[int], turn: Turn) -> bool:
     for start in range(0, len(left), DESTROYED_AT_ONCE_MAX):
         gone |= confirmed_gone(left[start : start + DESTROYED_AT_ONCE_MAX], turn)
     return gone == seen
+
+
+def _found_gone(outcomes: Iterable[Outcome]) -> set[int]:
+    """Return the instances that the marketplace has said not to exist any more."""
+    known = (outcome.action for outcome in outcomes if outcome.result is Result.GONE)
+    return {action.instance_id for action in known if isinstance(action, Destroy | DestroyStray | ConfirmGone)}
 
 
 def _instances(snapshot: Snapshot) -> set[int]:
