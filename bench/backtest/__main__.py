@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from bench.backtest import sweep
-from bench.backtest.entrants import NAMES, enter
+from bench.backtest.entrants import NAMES, TUNED, enter
 from bench.backtest.figures import Figures
 from bench.backtest.kinds import Profile, profile
 from bench.backtest.machines import Boots, read_duration
@@ -80,7 +80,7 @@ def _all(arguments: argparse.Namespace, setting: Setting) -> tuple[list[Figures]
 
 
 def _policies(arguments: argparse.Namespace) -> Sequence[str]:
-    return arguments.policies or NAMES
+    return arguments.policies or (*NAMES, *(TUNED if arguments.tuned else ()))
 
 
 def _setting(arguments: argparse.Namespace) -> Setting:
@@ -123,7 +123,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="processes of --all")
     parser.add_argument("--stack", type=Path, help="stack file whose endpoint group's parameters to take")
     parser.add_argument("--group", help="which endpoint group of it (default: the first)")
-    parser.add_argument("--policies", nargs="*", choices=NAMES, help="only these")
+    parser.add_argument("--policies", nargs="*", choices=(*NAMES, *TUNED), help="only these")
+    parser.add_argument("--tuned", action="store_true", help="the best peers too, tuned to each trace in hindsight (slow)")
     parser.add_argument("--no-bound", action="store_true", help="leave out the lower bound")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     _add_rules(parser)

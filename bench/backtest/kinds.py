@@ -1,9 +1,8 @@
 """What kind of demand a trace is, by its own figures, and what is asked of a policy on it.
 
-Windows of ten minutes, counted from the first request on, load and not requests:
-
-* *bursts*: a quarter of the windows or more are empty, or the busiest is at least 20 times the mean: next to its bursts it is idle;
-* *steady*: not that, and the busiest window is less than 1.5 times the mean;
+* *bursts*: a quarter or more of the windows of 30 s are empty. A stopped machine takes about as long to come back: what begins
+  after such a window begins from idle, sooner than any capacity can follow;
+* *steady*: not that, and the busiest ten minutes bring less than 1.5 times the mean load;
 * *diurnal*: what is left.
 
 Who serves a steady or diurnal trace is to begin 99 % of the requests within ten seconds, for at most twice the lower bound at that
@@ -20,9 +19,9 @@ from typing import Final
 
 from bench.backtest.trace import Trace
 
-WINDOW_S: Final = 600.0
+EMPTY_S: Final = 30.0
+PEAK_S: Final = 600.0
 EMPTY_SHARE_OF_BURSTS: Final = 0.25
-PEAK_OF_BURSTS: Final = 20.0
 PEAK_OF_STEADY: Final = 1.5
 DROPPED_MAX: Final = 0.001
 
@@ -60,17 +59,20 @@ class Profile:
     @property
     def kind(self) -> Kind:
         """The kind that these figures make."""
-        if self.empty_share >= EMPTY_SHARE_OF_BURSTS or self.peak_to_mean >= PEAK_OF_BURSTS:
+        if self.empty_share >= EMPTY_SHARE_OF_BURSTS:
             return Kind.BURSTS
         return Kind.STEADY if self.peak_to_mean < PEAK_OF_STEADY else Kind.DIURNAL
 
 
 def profile(trace: Trace) -> Profile:
-    """Return the figures of a trace. A last window that is cut short by more than half is left out."""
+    """Return the figures of a trace, from its first request on. A last window that is cut short by more than half is left out."""
+    short, long = _windows(trace, EMPTY_S), _windows(trace, PEAK_S)
+    return Profile(empty_share=short.count(0.0) / len(short), peak_to_mean=max(long) * len(long) / sum(long))
+
+
+def _windows(trace: Trace, window_s: float) -> list[float]:
     loads: dict[int, float] = defaultdict(float)
     first_s = trace.arrivals[0].at_s
     for arrival in trace.arrivals:
-        loads[int((arrival.at_s - first_s) // WINDOW_S)] += arrival.load
-    number = max(1, round((trace.duration_s - first_s) / WINDOW_S))
-    whole = [loads.get(window, 0.0) for window in range(number)]
-    return Profile(empty_share=whole.count(0.0) / number, peak_to_mean=max(whole) * number / sum(whole))
+        loads[int((arrival.at_s - first_s) // window_s)] += arrival.load
+    return [loads.get(window, 0.0) for window in range(max(1, round((trace.duration_s - first_s) / window_s)))]

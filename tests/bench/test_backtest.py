@@ -13,11 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.backtest.bill import Bill
+from bench.backtest.entrants import FILLS, enter, meets, play
 from bench.backtest.figures import figures
 from bench.backtest.kinds import Kind, profile
 from bench.backtest.machines import Boots, Lognormal, Machine, Observed, UnreadableDuration, read_duration
+from bench.backtest.policies.clairvoyant import Clairvoyant
 from bench.backtest.policies.headgate import Headgate, measured
 from bench.backtest.policies.peers import Concurrency, Static
+from bench.backtest.setting import Setting
 from bench.backtest.station import Station
 from bench.backtest.sweep import held_out_of, traces
 from bench.backtest.trace import Arrival, LoadModel, Trace, UnreadableTrace, read_trace, synthetic, warmed
@@ -227,17 +230,16 @@ def test_a_long_trace_is_played_once() -> None:
 @pytest.mark.parametrize(
     ("rates", "kind"),
     [
-        ([10] * 100, Kind.STEADY),
-        ([5] * 50 + [20] * 50, Kind.DIURNAL),
-        ([0] * 60 + [15] * 40, Kind.BURSTS),
-        ([1] * 99 + [40] * 1, Kind.BURSTS),
+        ([20] * 100, Kind.STEADY),
+        ([20] * 50 + [80] * 50, Kind.DIURNAL),
+        ([0] * 30 + [20] * 70, Kind.BURSTS),
+        ([5] * 100, Kind.BURSTS),
     ],
 )
 def test_the_kind_of_a_trace_follows_from_its_own_windows(rates: list[int], kind: Kind) -> None:
-    rows = [Arrival(at_s=window * 600.0 + index, load=1.0) for window, rate in enumerate(rates) for index in range(rate)]
-    trace = Trace(name="t", arrivals=(Arrival(at_s=0.0, load=0.001), *rows), duration_s=len(rates) * 600.0)
+    rows = [(window * 600.0 + index * 600 / rate, 1.0) for window, rate in enumerate(rates) for index in range(rate)]
 
-    assert profile(trace).kind is kind
+    assert profile(replace(a_trace([(0.0, 0.001), *rows]), duration_s=len(rates) * 600.0)).kind is kind
 
 
 def test_counts_are_thinned_and_keep_their_rates(tmp_path: Path) -> None:
@@ -274,3 +276,19 @@ def test_boot_times_can_be_given_as_figures_or_as_a_file_of_measured_ones(tmp_pa
 def test_boot_times_that_cannot_be_read_are_told_what_they_need(said: str) -> None:
     with pytest.raises(UnreadableDuration, match="median"):
         read_duration(said)
+
+
+def test_who_knows_the_trace_serves_two_bursts_in_time_and_pays_little_between() -> None:
+    bursts = [(start_s + index * 0.5, 20.0) for start_s in (1_500.0, 3_000.0) for index in range(200)]
+    world = World(a_trace(bursts), Clairvoyant(), Rules(machine=MACHINE, boots=SURE)).run()
+
+    assert figures(world, "clairvoyant").within_target >= 0.99
+    assert float(world.bill.total_micro_usd()) < MACHINE.running_micro_usd_per_hour * 1.5
+
+
+def test_of_several_runs_in_hindsight_the_cheapest_that_serves_well_enough_is_taken() -> None:
+    trace = a_trace([(600.0 + index, 20.0) for index in range(1_000)])
+    every = [figures(play(trace, Clairvoyant(fill=fill), Setting()), "clairvoyant") for fill in FILLS]
+    best, _ = enter("clairvoyant", trace, Setting())
+
+    assert best.usd == min(row.usd for row in every if meets(row, trace))

@@ -67,6 +67,7 @@ class RequestRate:
     up_after_s: float = 300.0
     down_after_s: float = 1_200.0
     workers_min: int = 1
+    pool: int = 0
     _rate: Window = field(default_factory=lambda: Window(window_s=60.0))
     _hands: Steering = field(default_factory=Steering)
     _workers: int = 1
@@ -86,7 +87,7 @@ class RequestRate:
             self._below_since_s, self.down_after_s, world.now_s
         ):
             self._workers, self._above_since_s, self._below_since_s = wanted, None, None
-        self._hands.steer(world, running=self._workers)
+        self._hands.steer(world, running=self._workers, pool=max(0, self.pool - self._workers))
         return TICK_S
 
 
