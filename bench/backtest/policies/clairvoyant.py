@@ -23,6 +23,7 @@ from bench.backtest.world import State, Unit, World
 SLOT_S: Final = 5.0
 KEPT_S: Final = 150.0
 POOLED_S: Final = 3 * 3_600.0
+BACKLOG_S: Final = 60.0
 GIVEN_UP_S: Final = 900.0
 SURE: Final = 0.95  # of boots are done within the lead
 SPARE: Final = 1.1  # of what is rented some is never ready
@@ -42,6 +43,8 @@ class Clairvoyant:
             self._foresee(world)
         slot = int(world.now_s // SLOT_S)
         soon, kept, rented, pooled = (self._needed[horizon][min(slot, len(self._needed["soon"]) - 1)] for horizon in _HORIZONS)
+        # What came too late all the same is not left waiting.
+        soon = max(soon, math.ceil(world.waiting_load / (world.rules.machine.perf * BACKLOG_S)))
         self._clear(world, pooled)
         self._grow(world, soon)
         held = len(world.units)
@@ -63,7 +66,8 @@ class Clairvoyant:
             elif unit.state is State.DRAINING and not unit.station.in_flight:
                 world.stop(unit)
         stopped = [unit for unit in world.units if unit.state is State.STOPPED]
-        for unit in stopped[: max(0, len(world.units) - pooled)]:
+        certain = len(world.units) - world.count(State.BOOTING)
+        for unit in stopped[: max(0, certain - pooled)]:
             world.destroy(unit)
 
     def _grow(self, world: World, soon: int) -> None:
