@@ -23,7 +23,7 @@ from bench.backtest.trace import Trace, warmed
 from bench.backtest.world import Policy, World
 
 STATIC: Final = "static"
-FILLS: Final = (0.5, 1.0, 2.0, 4.0)
+FILLS: Final = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 
 
 def _headgate(trace: Trace, setting: Setting) -> Policy:

@@ -23,7 +23,6 @@ from bench.backtest.world import State, Unit, World
 SLOT_S: Final = 5.0
 KEPT_S: Final = 150.0
 POOLED_S: Final = 3 * 3_600.0
-BACKLOG_S: Final = 60.0
 GIVEN_UP_S: Final = 900.0
 SURE: Final = 0.95  # of boots are done within the lead
 SPARE: Final = 1.1  # of what is rented some is never ready
@@ -36,6 +35,7 @@ class Clairvoyant:
     fill: float = 0.6
     name: str = "clairvoyant"
     _needed: dict[str, list[int]] = field(default_factory=dict)
+    _started: list[Unit] = field(default_factory=list)
 
     def look(self, world: World) -> float:
         """Compare what there is with what will be needed."""
@@ -43,8 +43,7 @@ class Clairvoyant:
             self._foresee(world)
         slot = int(world.now_s // SLOT_S)
         soon, kept, rented, pooled = (self._needed[horizon][min(slot, len(self._needed["soon"]) - 1)] for horizon in _HORIZONS)
-        # What came too late all the same is not left waiting.
-        soon = max(soon, math.ceil(world.waiting_load / (world.rules.machine.perf * BACKLOG_S)))
+        soon = max(soon, 1 if world.waiting else 0)  # what boots too slowly all the same leaves nobody waiting
         self._clear(world, pooled)
         self._grow(world, soon)
         held = len(world.units)
@@ -66,12 +65,12 @@ class Clairvoyant:
             elif unit.state is State.DRAINING and not unit.station.in_flight:
                 world.stop(unit)
         stopped = [unit for unit in world.units if unit.state is State.STOPPED]
-        certain = len(world.units) - world.count(State.BOOTING)
-        for unit in stopped[: max(0, certain - pooled)]:
+        for unit in stopped[: max(0, len(world.units) - math.ceil(pooled * SPARE))]:
             world.destroy(unit)
 
     def _grow(self, world: World, soon: int) -> None:
-        missing = soon - world.count(State.READY, State.BOOTING)
+        """Take back what drains, then start what is stopped. What was rented counts once nothing is stopped: it may take long."""
+        missing = soon - world.count(State.READY) - sum(unit.state is State.BOOTING for unit in self._started)
         for unit in [unit for unit in world.units if unit.state is State.DRAINING][: max(0, missing)]:
             world.undrain(unit)
             missing -= 1
@@ -79,10 +78,12 @@ class Clairvoyant:
             if missing <= 0:
                 return
             if world.start(unit):
+                self._started.append(unit)
                 missing -= 1
             else:
                 world.destroy(unit)
-        for _ in range(missing):
+        self._started = [unit for unit in self._started if unit.state is State.BOOTING]
+        for _ in range(missing - (world.count(State.BOOTING) - len(self._started))):
             world.rent()
 
     def _shrink(self, world: World, kept: int) -> None:
