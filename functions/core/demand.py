@@ -27,8 +27,9 @@ from functions.core.forecast import RATE_WINDOWS_S, Forecast, forecast, growth
 from functions.core.lead_time import start_time
 from functions.core.model import WaitingRequest, Worker
 from functions.core.routing import WAITING_FORGOTTEN_AFTER_S
-from functions.core.scaler_state import DemandSample, LastingLoad, LoadPeak
+from functions.core.scaler_state import DemandSample, LastingLoad, LoadPeak, Surges
 from functions.core.snapshot import Snapshot
+from functions.core.surge import watch
 
 PEAK_INTERVALS: Final = 10  # how finely the window of peaks is cut
 LASTING_S: Final = 3_600.0
@@ -45,6 +46,8 @@ class Demand:
     """
 
     ahead: Forecast
+    mean_cost: float  # of a request, 0 while it is not known
+    surges: Surges
     peaks: tuple[LoadPeak, ...]
     lasting: LastingLoad | None
     settled: bool
@@ -87,20 +90,24 @@ def observe(snapshot: Snapshot, *, now_s: float) -> Demand:
     assigned_load = math.fsum((_assigned_load(snapshot.workers), retired_load(snapshot)))
     state = snapshot.state
     in_flight = sum(worker.condition.in_flight for worker in snapshot.workers if is_heard(worker, now_s=now_s))
+    mean_cost, lead_s = _mean_cost(snapshot.workers, waiting), start_time(state).median_s
     ahead = forecast(
         state.samples,
         arrived_load=assigned_load + waiting_load,
         open_requests=in_flight + len(waiting),
-        mean_cost=_mean_cost(snapshot.workers, waiting),
-        lead_s=start_time(state).mean_s,
+        mean_cost=mean_cost,
+        lead_s=lead_s,
         now_s=now_s,
     )
+    level = ahead.mean_load_per_s
     window_s = snapshot.group.scale_down_window
     peaks = _peaks(state.peaks, ahead, window_s=window_s, now_s=now_s)
     grew = bool(state.samples) and growth(state.samples[-1].assigned_load, assigned_load) > 0
     asked_now = grew or ahead.open_requests > 0
     return Demand(
         ahead=ahead,
+        mean_cost=mean_cost,
+        surges=watch(state.surges, load_per_s=level, open_requests=ahead.open_requests, horizon_s=lead_s, now_s=now_s),
         peaks=peaks,
         lasting=_lasting(state.lasting, ahead.load_per_s, now_s=now_s),
         settled=bool(peaks) and peaks[0].from_s <= now_s - window_s,

@@ -29,6 +29,7 @@ RATE_WINDOWS_S: Final = (120.0, 300.0)
 SPAN_S_MIN: Final = 15.0
 GROWTH_S_MIN: Final = 9.0
 GROWTH_S_MAX: Final = 60.0
+LASTING_S: Final = 30.0
 # One in fifteen by chance, and a decision looks every ten seconds at windows that overlap.
 EVIDENCE: Final = 1.5
 SIZE_VARIANCE: Final = 2.0  # the mean of the squared size over the squared mean size
@@ -40,13 +41,16 @@ ROUNDING: Final = 1e-12
 class Forecast:
     """What is to be expected. `load_per_s` is None while no rate is known.
 
-    `open_requests` are those in flight or waiting now; `growth_per_s` is what their number is proven to grow by.
+    `open_requests` are those in flight or waiting now; `growth_per_s` is what their number is proven to grow by in the `lead_s`
+    seconds that a start takes.
     """
 
     load_per_s: float | None
     open_requests: int
     growth_per_s: float
     lead_s: float
+    mean_load_per_s: float = 0.0  # over the longest window
+    lasting_requests: int = 0  # as many were open all along for LASTING_S
 
     @property
     def open_ahead(self) -> float:
@@ -59,7 +63,10 @@ def forecast(
 ) -> Forecast:
     """Return what the samples, oldest first, and the totals of this moment let expect."""
     before = tuple(sample for sample in samples if sample.at_s < now_s)
+    mean_per_s = _growth_per_s(before, arrived_load, window_s=max(RATE_WINDOWS_S), now_s=now_s)[1] if before else 0.0
     return Forecast(
+        mean_load_per_s=mean_per_s,
+        lasting_requests=_lasting_requests(before, open_requests, now_s=now_s),
         load_per_s=_proven_load_per_s(before, arrived_load, mean_cost=mean_cost, now_s=now_s),
         open_requests=open_requests,
         growth_per_s=_proven_growth_per_s(before, arrived_load, open_requests, mean_cost=mean_cost, now_s=now_s),
@@ -79,12 +86,27 @@ def _proven_load_per_s(before: tuple[DemandSample, ...], arrived_load: float, *,
     bounds = [0.0]
     mean_per_s = 0.0
     for window_s in RATE_WINDOWS_S:
-        begin = next((sample for sample in reversed(before) if now_s - sample.at_s >= window_s), before[0])
-        span_s = max(now_s - begin.at_s, SPAN_S_MIN)
-        grown = growth(begin.assigned_load + begin.waiting_load, arrived_load)
-        mean_per_s = grown / span_s
-        bounds.append((grown - EVIDENCE * math.sqrt(SIZE_VARIANCE * grown * mean_cost)) / span_s)
+        grown, mean_per_s = _growth_per_s(before, arrived_load, window_s=window_s, now_s=now_s)
+        uncertain = EVIDENCE * math.sqrt(SIZE_VARIANCE * grown * mean_cost) / grown if grown > 0 else 0.0
+        bounds.append(mean_per_s * (1 - uncertain))
     return max(mean_per_s, *bounds)
+
+
+def _growth_per_s(before: tuple[DemandSample, ...], arrived_load: float, *, window_s: float, now_s: float) -> tuple[float, float]:
+    """Return by how much the load has grown over a window, or since the oldest sample, and how much that is a second."""
+    begin = next((sample for sample in reversed(before) if now_s - sample.at_s >= window_s), before[0])
+    grown = growth(begin.assigned_load + begin.waiting_load, arrived_load)
+    return grown, grown / max(now_s - begin.at_s, SPAN_S_MIN)
+
+
+def _lasting_requests(before: tuple[DemandSample, ...], open_requests: int, *, now_s: float) -> int:
+    """Return how many requests were open at every look of the last LASTING_S seconds, the one before them included."""
+    fewest = open_requests
+    for sample in reversed(before):
+        fewest = min(fewest, sample.open_requests or 0)
+        if now_s - sample.at_s >= LASTING_S:
+            break
+    return fewest
 
 
 def _proven_growth_per_s(

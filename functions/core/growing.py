@@ -97,7 +97,7 @@ def shortage(fleet: Fleet, need: Need) -> Shortage:
     return Shortage(
         running_load=need.running_load - running_load,
         running_workers=need.running_workers - len(certain),
-        held_load=max(need.running_load, need.held_load * (1 - RESERVE_SLACK)) - running_load - fleet.load((*cold, *fleet.tried())),
+        held_load=max(need.rented_load, need.held_load * (1 - RESERVE_SLACK)) - running_load - fleet.load((*cold, *fleet.tried())),
         held_workers=need.held_workers - len(running) - len(cold) - len(fleet.tried()),
     )
 
@@ -114,7 +114,9 @@ def grow(snapshot: Snapshot, fleet: Fleet, need: Need, room: Headroom, rented_as
     if halted:
         return Growth(actions=woken, sentences=(halted,) if missing.any else (), wanted=frozenset())
     market = Market(snapshot=snapshot, fleet=fleet, wanted=frozenset(), need=need, rented_as=rented_as)
-    rented = _rent(market, _less_what_may_start_soon(fleet, missing), room)
+    # What is short of running and will not last is not rented for: a boot takes longer than the burst.
+    lasting = replace(missing, running_load=min(missing.running_load, missing.held_load))
+    rented = _rent(market, _less_what_may_start_soon(fleet, lasting), room)
     return replace(rented, actions=(*woken, *rented.actions))
 
 

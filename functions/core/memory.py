@@ -75,6 +75,7 @@ def remember(snapshot: Snapshot, demand: Demand, repairs: Iterable[Action], *, n
         samples=add_sample(snapshot.state.samples, demand, now_s=now_s),
         peaks=demand.peaks,
         lasting=demand.lasting,
+        surges=demand.surges,
         last_demand_at_s=demand.last_asked_at_s,
         retired_assigned_load=retired_load(snapshot) + forgotten,
         avoided=tuple(machine for machine in snapshot.state.avoided if now_s < machine.until_s),

@@ -151,6 +151,23 @@ class LastingLoad:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Of a level of load, since when its requests are watched, and how many were open at most."""
+
+    since_s: float
+    level: str
+    highest: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surges:
+    """How many requests came to be open, by level of load: see `core.surge`. `counts` is by level, then by step."""
+
+    watches: tuple[Watch, ...] = ()
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedTime:
     """Times that were measured, as logarithms of seconds: how many count, their mean, the sum of their squared deviations."""
 
@@ -177,6 +194,7 @@ class ScalerState:
     last_demand_at_s: float | None = None  # None: not known, which is not "never"
     peaks: tuple[LoadPeak, ...] = ()  # over the group's scale_down_window, oldest first
     lasting: LastingLoad | None = None  # None: nothing was seen
+    surges: Surges = Surges()
     boot_time: LearnedTime = LearnedTime()  # from a rent to a worker that serves
     start_time: LearnedTime = LearnedTime()  # from the start of a stopped one
     halted_until_s: float = 0.0  # no renting before: the marketplace refused, or an image fails everywhere

@@ -66,7 +66,7 @@ from functions.core.replacing import Sight, leaving, with_findings
 from functions.core.rollout import Renting, Stage, editions, renting, stage
 from functions.core.scaler_state import ScalerState
 from functions.core.schedules import InForce, in_force
-from functions.core.sizing import IDLE_S_MIN, Need, load_per_slot, size
+from functions.core.sizing import IDLE_S_MIN, Need, load_per_place, size, surge_requests, why
 from functions.core.snapshot import Snapshot
 from functions.core.watching import watch
 
@@ -225,7 +225,7 @@ def _scale(desk: _Desk) -> _Desk:
     need = size(
         desk.snapshot.group,
         desk.demand,
-        load_per_slot=load_per_slot(desk.workers),
+        place=load_per_place(desk.workers, desk.snapshot.group, desk.demand),
         boot=boot_time(desk.state),
         now_s=desk.now_s,
     )
@@ -276,6 +276,8 @@ def _note_need(desk: _Desk, need: Need, growth: Growth) -> _Desk:
     fleet = desk.fleet()
     facts = {
         "needed_load_per_s": need.running_load,
+        "needed_lastingly_load_per_s": need.rented_load,
+        "surge_requests": surge_requests(desk.snapshot.group, desk.demand),
         "held_load_per_s_target": need.held_load,
         "running_load_per_s": fleet.load(fleet.running()),
         "serving_load_per_s": fleet.load(fleet.serving()),
@@ -284,7 +286,8 @@ def _note_need(desk: _Desk, need: Need, growth: Growth) -> _Desk:
     blind = ("No worker is heard: what they carry is taken as unchanged.",) if fleet.blind else ()
     stay = (one for one in fleet.available(_S.READY) if one.worker_id in fleet.leaving)
     told = (f"{one.worker_id} serves until it is replaced: {fleet.leaving[one.worker_id]}." for one in stay)
-    return replace(desk, facts=facts, wanted=growth.wanted).saying(*blind, *told, *growth.sentences)
+    reckoned = (why(desk.snapshot.group, desk.demand, need),) if growth.actions else ()
+    return replace(desk, facts=facts, wanted=growth.wanted).saying(*blind, *told, *reckoned, *growth.sentences)
 
 
 def _facts(desk: _Desk, fleet: Fleet) -> Mapping[str, float]:

@@ -1,9 +1,11 @@
 """How much capacity a group needs: to run now, and to hold in all, stopped workers included.
 
 * *load*: max(min_load, peak of the arriving load/s + waiting load / patience) / target_util
-* *slots*: the peak of the open requests, or those to be expected when a start takes effect, and headroom; in load/s, at what a slot
-  of this group's workers carries
-* *running* load/s is the larger of the two
+* *places*: for the peak of the open requests, or those to be expected when a start takes effect, with headroom, or the surge that
+  experience expects of such a load (`surge`), whichever is most; a worker has places in its slots and for what it serves within
+  half of `target_queue_time`
+* *running* load/s is the larger of the two; a stopped worker is started for it at once, a new one is rented only for what has
+  lasted: the load, a little more (LASTING_MARGIN), and the requests that have been open for half a minute
 * *held* load/s = max(running, cold_mult * max(min_load, lasting load/s) / target_util, min_cold_load): it is rented if it is
   missing
 * at least one worker runs while anything is asked, or always if `inactivity_timeout` is negative; at least `cold_workers` are held
@@ -39,9 +41,11 @@ from typing import Final
 from functions.core.demand import Demand
 from functions.core.lead_time import LeadTime
 from functions.core.model import EndpointGroup, Worker
+from functions.core.surge import quantile
 
 _TARGET_QUEUE_TIME_S_MIN: Final = 1.0
 _TARGET_UTIL_MIN: Final = 0.05
+LASTING_MARGIN: Final = 1.2
 IDLE_S_MIN: Final = 15.0  # a timeout of 0 does not flap between two requests
 
 
@@ -50,6 +54,7 @@ class Need:
     """What the group needs, loads per second."""
 
     running_load: float
+    rented_load: float  # as much of it as machines are rented for
     running_workers: int
     kept_workers: int
     held_load: float
@@ -61,21 +66,25 @@ class Need:
     shortage_s: float = 0.0  # for how many seconds of its running price a stopped worker's storage is paid; 0: it is not kept
 
 
-def size(group: EndpointGroup, demand: Demand, *, load_per_slot: float, boot: LeadTime, now_s: float) -> Need:
-    """Return what the group needs under this demand. `load_per_slot`: of its workers, 0 where it is not known."""
+def size(group: EndpointGroup, demand: Demand, *, place: float, boot: LeadTime, now_s: float) -> Need:
+    """Return what the group needs under this demand. `place`: the load per second of one place, 0 where it is unknown."""
     util = max(group.target_util, _TARGET_UTIL_MIN)
     idle = is_idle(group, demand, now_s=now_s)
     arriving, lasting = (0.0, 0.0) if idle else (demand.peak_load_per_s, demand.lasting_load_per_s)
     urgent = demand.waiting_load / max(group.target_queue_time, demand.oldest_wait_s, _TARGET_QUEUE_TIME_S_MIN)
-    beside = 0.0 if idle else slots_needed(group, demand) * load_per_slot
+    beside, lastingly = (0.0, 0.0) if idle else (_places(group, demand) * place, _lasting_places(group, demand) * place)
     running_load = max(max(group.min_load, arriving + urgent) / util, beside)
+    rented_load = (
+        min(running_load, max(LASTING_MARGIN * max(group.min_load, arriving) / util, lastingly)) if place else running_load
+    )
     asked = demand.waiting > 0 or running_load > 0 or group.inactivity_timeout < 0
     running_workers = 1 if asked else 0
     return Need(
         running_load=running_load,
+        rented_load=rented_load,
         running_workers=running_workers,
         kept_workers=running_workers if idle else 1,
-        held_load=max(running_load, group.cold_mult * max(group.min_load, lasting) / util, group.min_cold_load),
+        held_load=max(rented_load, group.cold_mult * max(group.min_load, lasting) / util, group.min_cold_load),
         held_workers=max(group.cold_workers, running_workers),
         idle=idle,
         known=demand.load_per_s is not None,
@@ -85,10 +94,28 @@ def size(group: EndpointGroup, demand: Demand, *, load_per_slot: float, boot: Le
     )
 
 
-def slots_needed(group: EndpointGroup, demand: Demand) -> float:
-    """Return how many requests the group is to hold side by side, headroom included."""
-    expected = max(float(demand.peak_open_requests), demand.ahead.open_ahead)
+def _places(group: EndpointGroup, demand: Demand) -> float:
+    return max(_with_headroom(group, max(float(demand.peak_open_requests), demand.ahead.open_ahead)), surge_requests(group, demand))
+
+
+def _lasting_places(group: EndpointGroup, demand: Demand) -> float:
+    return max(_with_headroom(group, float(demand.ahead.lasting_requests)), surge_requests(group, demand))
+
+
+def _with_headroom(group: EndpointGroup, expected: float) -> float:
     return expected + headroom_deviations(group.shortage_cost) * math.sqrt(expected)
+
+
+def surge_requests(group: EndpointGroup, demand: Demand) -> float:
+    """Return for how many open requests experience says to be ready under the present load; 0 where idling is the dearer."""
+    if group.shortage_cost <= 1:
+        return 0.0
+    return quantile(demand.surges, load_per_s=demand.ahead.mean_load_per_s, share=_enough(group))
+
+
+def _enough(group: EndpointGroup) -> float:
+    """Return with what probability capacity is to suffice: the newsvendor's critical ratio."""
+    return group.shortage_cost / (1 + group.shortage_cost)
 
 
 def headroom_deviations(shortage_cost: float) -> float:
@@ -96,11 +123,27 @@ def headroom_deviations(shortage_cost: float) -> float:
     return NormalDist().inv_cdf(shortage_cost / (1 + shortage_cost)) if shortage_cost > 1 else 0.0
 
 
-def load_per_slot(workers: Iterable[Worker]) -> float:
-    """Return the load per second of one slot of those workers that have said how many they have; 0 if none has."""
+def load_per_place(workers: Iterable[Worker], group: EndpointGroup, demand: Demand) -> float:
+    """Return the load per second of one place of those workers that have said how many slots they have; 0 if none has.
+
+    Worked example: 100 load/s in 4 slots, requests of 50 load, `target_queue_time` 10 s: 4 begin at once and 10 more within 5 s.
+    """
     told = [worker.condition for worker in workers if worker.condition.slots > 0 and worker.condition.perf > 0]
-    slots = sum(condition.slots for condition in told)
-    return sum(condition.perf for condition in told) / slots if slots else 0.0
+    slots, perf = sum(condition.slots for condition in told), sum(condition.perf for condition in told)
+    soon = perf * group.target_queue_time / 2 / demand.mean_cost if demand.mean_cost > 0 else 0.0
+    return perf / (slots + soon) if slots else 0.0
+
+
+def why(group: EndpointGroup, demand: Demand, need: Need) -> str:
+    """Say in a sentence what was forecast and how sure that is, for the record of a decision that adds something."""
+    ahead = demand.ahead
+    arriving = "an unknown load" if ahead.load_per_s is None else f"{ahead.load_per_s:.1f} load/s as far as is proven"
+    mean = f"{ahead.mean_load_per_s:.1f} in the mean, {demand.peak_load_per_s:.1f} at the peak of {group.scale_down_window:.0f} s"
+    open_now = f"{ahead.open_requests} requests are open, {ahead.open_ahead:.0f} are expected in {ahead.lead_s:.0f} s"
+    return (
+        f"Needed are {need.running_load:.1f} load/s: {arriving} arrive ({mean}); {open_now}, and by experience "
+        f"{surge_requests(group, demand):.0f} at most with a chance of {_enough(group):.0%}."
+    )
 
 
 def is_idle(group: EndpointGroup, demand: Demand, *, now_s: float) -> bool:

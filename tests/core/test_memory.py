@@ -20,13 +20,15 @@ from functions.core.memory import (
     remember,
 )
 from functions.core.plan import Destroy, Fault, MarkReady
-from functions.core.scaler_state import LearnedPerf, ScalerState
+from functions.core.scaler_state import LearnedPerf, ScalerState, Surges
 from tests.core.builders import NOW_S, a_condition, a_snapshot, a_worker, an_offer, worker_id
 
 
 def _demand(assigned_load: float = 0.0) -> Demand:
     return Demand(
         ahead=Forecast(load_per_s=None, open_requests=0, growth_per_s=0.0, lead_s=30.0),
+        mean_cost=0.0,
+        surges=Surges(),
         peaks=(),
         lasting=None,
         settled=False,

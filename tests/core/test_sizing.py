@@ -12,16 +12,34 @@ from functions.core.demand import Demand
 from functions.core.forecast import Forecast
 from functions.core.lead_time import LeadTime
 from functions.core.model import EndpointGroup
-from functions.core.scaler_state import LastingLoad, LoadPeak
-from functions.core.sizing import Need, headroom_deviations, load_per_slot, size
+from functions.core.scaler_state import LastingLoad, LoadPeak, Surges
+from functions.core.sizing import Need, headroom_deviations, load_per_place, size, why
 from tests.core.builders import NOW_S, a_condition, a_group, a_worker
 
+NO_EXPERIENCE = Surges()
 BOOT = LeadTime(mean_s=200.0, median_s=180.0, p95_s=600.0)
 
 
-def _demand(load_per_s: float = 0.0, *, open_requests: int = 0, growth_per_s: float = 0.0) -> Demand:
+def _demand(
+    load_per_s: float = 0.0,
+    *,
+    open_requests: int = 0,
+    growth_per_s: float = 0.0,
+    lasting_requests: int = 0,
+    mean_cost: float = 0.0,
+    surges: Surges = NO_EXPERIENCE,
+) -> Demand:
     return Demand(
-        ahead=Forecast(load_per_s=load_per_s, open_requests=open_requests, growth_per_s=growth_per_s, lead_s=30.0),
+        ahead=Forecast(
+            load_per_s=load_per_s,
+            open_requests=open_requests,
+            growth_per_s=growth_per_s,
+            lead_s=30.0,
+            mean_load_per_s=load_per_s,
+            lasting_requests=lasting_requests,
+        ),
+        mean_cost=mean_cost,
+        surges=surges,
         peaks=(LoadPeak(from_s=NOW_S, load_per_s=load_per_s, open_requests=open_requests),),
         lasting=LastingLoad(at_s=NOW_S, load_per_s=load_per_s),
         settled=True,
@@ -34,8 +52,8 @@ def _demand(load_per_s: float = 0.0, *, open_requests: int = 0, growth_per_s: fl
     )
 
 
-def _need(group: EndpointGroup, demand: Demand, *, slot: float = 4.0) -> Need:
-    return size(group, demand, load_per_slot=slot, boot=BOOT, now_s=NOW_S)
+def _need(group: EndpointGroup, demand: Demand, *, place: float = 4.0) -> Need:
+    return size(group, demand, place=place, boot=BOOT, now_s=NOW_S)
 
 
 def test_where_answers_are_short_the_load_decides() -> None:
@@ -58,7 +76,7 @@ def test_headroom_grows_as_the_square_root() -> None:
 
 
 def test_where_slots_are_unknown_the_load_alone_counts() -> None:
-    assert _need(a_group(), _demand(90.0, open_requests=640), slot=0.0).running_load == pytest.approx(90.0)
+    assert _need(a_group(), _demand(90.0, open_requests=640), place=0.0).running_load == pytest.approx(90.0)
 
 
 @pytest.mark.parametrize(("shortage_cost", "deviations"), [(0.0, 0.0), (1.0, 0.0), (19.0, 1.645), (99.0, 2.326)])
@@ -70,24 +88,61 @@ def test_storage_is_paid_for_as_long_as_being_short_for_one_boot_is_dearer() -> 
     assert _need(a_group(shortage_cost=20.0), _demand()).shortage_s == pytest.approx(20.0 * 200.0)
 
 
-def test_a_slot_carries_its_share_of_what_its_worker_does() -> None:
+def test_a_place_carries_its_share_of_what_its_worker_does() -> None:
     told = [replace(a_worker(number), condition=a_condition(perf=perf, slots=32)) for number, perf in ((1, 100.0), (2, 220.0))]
     silent_about_slots = replace(a_worker(3), condition=a_condition(perf=500.0, slots=0))
 
-    assert load_per_slot([*told, silent_about_slots]) == pytest.approx(5.0)
+    assert load_per_place([*told, silent_about_slots], a_group(), _demand()) == pytest.approx(5.0)
+
+
+def test_what_a_worker_serves_within_half_the_target_queue_time_are_places_too() -> None:
+    few_slots = replace(a_worker(1), condition=a_condition(perf=100.0, slots=4))
+
+    assert load_per_place([few_slots], a_group(target_queue_time=10.0), _demand(mean_cost=50.0)) == pytest.approx(100 / 14)
 
 
 def test_slots_of_which_nobody_has_told_are_unknown() -> None:
-    assert load_per_slot([a_worker(1)]) == 0.0
+    assert load_per_place([a_worker(1)], a_group(), _demand(mean_cost=50.0)) == 0.0
+
+
+def test_a_surge_that_experience_expects_is_provided_for_before_it_comes() -> None:
+    known = Surges(counts={"6": {"4": 90, "22": 10}})
+
+    assert _need(a_group(shortage_cost=20.0), _demand(90.0, surges=known)).running_load == pytest.approx(128 * 4.0)
+    assert _need(a_group(shortage_cost=4.0), _demand(90.0, surges=known)).running_load == pytest.approx(90.0)
+
+
+def test_machines_are_rented_only_for_requests_that_stay_open() -> None:
+    burst = _need(a_group(), _demand(10.0, open_requests=300))
+    lasting = _need(a_group(), _demand(10.0, open_requests=300, lasting_requests=250))
+
+    assert (burst.running_load, burst.rented_load) == (300 * 4.0, 12.0)
+    assert (lasting.running_load, lasting.rented_load) == (300 * 4.0, 250 * 4.0)
+
+
+def test_where_slots_are_unknown_machines_are_rented_for_all_that_runs() -> None:
+    need = _need(a_group(), _demand(90.0), place=0.0)
+
+    assert need.rented_load == need.running_load
+
+
+def test_the_reckoning_is_told_in_a_sentence() -> None:
+    group, demand = a_group(shortage_cost=19.0), _demand(90.0, open_requests=7, growth_per_s=0.5)
+
+    assert why(group, demand, _need(group, demand)) == (
+        "Needed are 118.9 load/s: 90.0 load/s as far as is proven arrive (90.0 in the mean, 90.0 at the peak of 120 s); "
+        "7 requests are open, 22 are expected in 30 s, and by experience 0 at most with a chance of 95%."
+    )
 
 
 @given(st.floats(0, 1e4), st.integers(0, 10_000), st.floats(0, 10), st.floats(0, 100), st.floats(0, 1_000))
-def test_what_is_held_is_never_less_than_what_runs_and_more_demand_never_needs_less(
+def test_no_more_is_rented_for_than_runs_and_more_demand_never_needs_less(
     load_per_s: float, open_requests: int, growth_per_s: float, shortage_cost: float, more: float
 ) -> None:
     group = a_group(shortage_cost=shortage_cost)
     need = _need(group, _demand(load_per_s, open_requests=open_requests, growth_per_s=growth_per_s))
     higher = _need(group, _demand(load_per_s + more, open_requests=open_requests + int(more), growth_per_s=growth_per_s))
 
-    assert need.held_load >= need.running_load >= load_per_s
+    assert need.running_load >= need.rented_load
+    assert need.running_load >= load_per_s
     assert higher.running_load >= need.running_load
