@@ -29,7 +29,7 @@ from functions.core.model import WaitingRequest, Worker
 from functions.core.routing import WAITING_FORGOTTEN_AFTER_S
 from functions.core.scaler_state import DemandSample, LastingLoad, LoadPeak, Surges
 from functions.core.snapshot import Snapshot
-from functions.core.surge import watch
+from functions.core.surge import experienced
 
 PEAK_INTERVALS: Final = 10  # how finely the window of peaks is cut
 LASTING_S: Final = 3_600.0
@@ -107,7 +107,7 @@ def observe(snapshot: Snapshot, *, now_s: float) -> Demand:
     return Demand(
         ahead=ahead,
         mean_cost=mean_cost,
-        surges=watch(state.surges, load_per_s=level, open_requests=ahead.open_requests, horizon_s=lead_s, now_s=now_s),
+        surges=experienced(state.surges, load_per_s=level, open_requests=ahead.open_requests, horizon_s=lead_s, now_s=now_s),
         peaks=peaks,
         lasting=_lasting(state.lasting, ahead.load_per_s, now_s=now_s),
         settled=bool(peaks) and peaks[0].from_s <= now_s - window_s,

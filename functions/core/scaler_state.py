@@ -151,7 +151,7 @@ class LastingLoad:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class SurgeWatch:
     """Of a level of load, since when its requests are watched, and how many were open at most."""
 
     since_s: float
@@ -163,7 +163,7 @@ class Watch:
 class Surges:
     """How many requests came to be open, by level of load: see `core.surge`. `counts` is by level, then by step."""
 
-    watches: tuple[Watch, ...] = ()
+    watches: tuple[SurgeWatch, ...] = ()
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from functions.core.scaler_state import Surges, Watch
+from functions.core.scaler_state import Surges, SurgeWatch
 
 COUNTED_MIN: Final = 40
 COUNTED_MAX: Final = 4_000
@@ -33,7 +33,7 @@ WATCHES_MAX: Final = 4
 NOTHING: Final = "none"
 
 
-def watch(before: Surges, *, load_per_s: float, open_requests: int, horizon_s: float, now_s: float) -> Surges:
+def experienced(before: Surges, *, load_per_s: float, open_requests: int, horizon_s: float, now_s: float) -> Surges:
     """Return the experience with the present in it: what was watched for `horizon_s` seconds is counted, and a new watch begins."""
     watches = tuple(replace(one, highest=max(one.highest, open_requests)) for one in before.watches)
     over = [one for one in watches if now_s - one.since_s >= horizon_s]
@@ -42,7 +42,7 @@ def watch(before: Surges, *, load_per_s: float, open_requests: int, horizon_s: f
         counts = _with_count(counts, one.level, str(_step(one.highest)))
     watches = tuple(one for one in watches if now_s - one.since_s < horizon_s)
     if not watches or now_s - watches[-1].since_s >= horizon_s / 2:
-        watches = (*watches, Watch(since_s=now_s, level=_level(load_per_s), highest=open_requests))
+        watches = (*watches, SurgeWatch(since_s=now_s, level=_level(load_per_s), highest=open_requests))
     return Surges(watches=watches[-WATCHES_MAX:], counts=counts)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from functions.core.jsonable import decode, encode
 from functions.core.scaler_state import Surges
-from functions.core.surge import COUNTED_MAX, WATCHES_MAX, quantile, watch
+from functions.core.surge import COUNTED_MAX, WATCHES_MAX, experienced, quantile
 
 HORIZON_S = 30.0
 
@@ -17,7 +17,9 @@ def _after(*highest: int, load_per_s: float = 100.0) -> Surges:
     """Return the experience after as many lead times, one after the other, in each of which so many came to be open."""
     surges = Surges()
     for index, open_requests in enumerate((*highest, 0, 0)):
-        surges = watch(surges, load_per_s=load_per_s, open_requests=open_requests, horizon_s=HORIZON_S, now_s=index * HORIZON_S)
+        surges = experienced(
+            surges, load_per_s=load_per_s, open_requests=open_requests, horizon_s=HORIZON_S, now_s=index * HORIZON_S
+        )
     return surges
 
 
@@ -45,7 +47,7 @@ def test_a_burst_counts_for_the_level_that_came_before_it() -> None:
     for index in range(200):
         burst = index % 2 == 1
         load_per_s = 900.0 if burst else 0.0
-        surges = watch(surges, load_per_s=load_per_s, open_requests=32 * burst, horizon_s=HORIZON_S, now_s=index * HORIZON_S)
+        surges = experienced(surges, load_per_s=load_per_s, open_requests=32 * burst, horizon_s=HORIZON_S, now_s=index * HORIZON_S)
 
     assert quantile(surges, load_per_s=0.0, share=0.5) == pytest.approx(32.0)
 
@@ -69,7 +71,7 @@ def test_whatever_comes_what_is_kept_is_bounded_and_no_more_is_expected_than_was
     surges, now_s = Surges(), 0.0
     for load_per_s, open_requests, pause_s in looks:
         now_s += pause_s
-        surges = watch(surges, load_per_s=load_per_s, open_requests=open_requests, horizon_s=HORIZON_S, now_s=now_s)
+        surges = experienced(surges, load_per_s=load_per_s, open_requests=open_requests, horizon_s=HORIZON_S, now_s=now_s)
 
     highest = max((open_requests for _, open_requests, _ in looks), default=0)
     assert len(surges.watches) <= WATCHES_MAX
