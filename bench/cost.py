@@ -62,8 +62,8 @@ SECRETS: Final = 3
 METRICS_OF_A_STACK: Final = 1
 METRICS_OF_A_GROUP: Final = 8  # written by every tick; those of trouble are paid for while there is some
 IDLE_TICK_S: Final = 0.4
-IDLE_WRITES: Final = 6  # lease, state, record
-IDLE_READS: Final = 7
+IDLE_WRITES: Final = 9  # taking the lease, the state, giving the lease back: of one item of up to 3 KB
+IDLE_READS: Final = 5  # the group, its workers, who waits, which updates were asked for; consistent
 IDLE_LOG_BYTES: Final = 2_500
 
 

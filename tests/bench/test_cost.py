@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ from bench.environment import route_environment
 from bench.instant_aws import InstantAws
 from bench.lambda_process import LambdaProcess
 from bench.route import EVENT
-from functions.adapters.dynamodb_items import attributes_of, worker_key
+from functions.adapters.dynamodb_items import attributes_of, scaler_key, worker_key
+from functions.adapters.spec_codec import spec_attribute
 from functions.core.model import Assignments
 from functions.route.snapshot import SHARDS_READ_MAX, SNAPSHOT_TTL_S
 from infra.route import MEMORY_MB
 from tests.core.builders import a_condition, a_worker
+from tests.scale.entry_point import Context, imported, wired
+from tests.scale.stage import ENDPOINT, TICK_S, Stage
 
 PAGE = (Path(__file__).parents[2] / "docs" / "cost.md").read_text()
 
@@ -91,3 +95,42 @@ def test_a_route_logs_what_the_model_says(tmp_path: Path) -> None:
     assert counted["UpdateItem"] == 2
     assert 0.7 * cost.ROUTE_LINE_BYTES < len(told) <= cost.ROUTE_LINE_BYTES
     assert 0.7 * cost.METRICS_LINE_BYTES < len(metric) <= cost.METRICS_LINE_BYTES
+
+
+def idle_stage() -> Stage:
+    """Return a group that has been busy and then idle for two hours."""
+    stage = Stage()
+    stage.somebody_waits()
+    stage.run(600)
+    stage.nobody_waits()
+    for _ in range(120):
+        stage.clock.wait_s(60.0 - TICK_S)
+        stage.ticks()
+    stage.store.calls.clear()
+    return stage
+
+
+def test_an_idle_tick_writes_what_the_model_says() -> None:
+    stage = idle_stage()
+    stage.ticks()
+    records = stage.store.load(ENDPOINT)
+    assert records is not None
+    lease = {
+        "lease_owner": {"S": "x" * 36},
+        "lease_until_s": {"N": "1900000000.123456"},
+        "epoch": {"N": "1234567"},
+        "shards": {"N": "1"},
+    }
+    kib = math.ceil(item_bytes({**scaler_key(ENDPOINT), **lease, "state": spec_attribute(records.state)}) / 1_024)
+
+    assert list(stage.store.calls)[:-1] == ["acquire_lease", "load", "put_state", "release_lease"]
+    assert 0.6 * cost.IDLE_WRITES < 3 * kib <= cost.IDLE_WRITES
+
+
+def test_an_idle_tick_logs_what_the_model_says(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    stage = idle_stage()
+    wired(imported(monkeypatch), stage, monkeypatch).handler({"endpoint": ENDPOINT}, Context())
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    size = sum(len(line) + cost.LINE_BYTES for line in lines) + cost.PLATFORM_LINES_BYTES
+
+    assert 0.7 * cost.IDLE_LOG_BYTES < size <= cost.IDLE_LOG_BYTES

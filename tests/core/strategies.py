@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from hypothesis import strategies as st
 
+from functions.core.civil_time import Zone
+from functions.core.cron import Cron
 from functions.core.lifecycle import WorkerState
-from functions.core.model import Assignments, Condition, EndpointState, Instance, Offer, WaitingRequest, Worker
+from functions.core.model import (
+    Assignments,
+    Condition,
+    EndpointState,
+    Instance,
+    Offer,
+    Schedule,
+    ScheduledParameters,
+    WaitingRequest,
+    Worker,
+)
 from functions.core.scaler_state import Avoided, BootRecord, DemandSample, Halt, LastingLoad, LearnedPerf, LoadPeak, ScalerState
 from functions.core.snapshot import Snapshot
 from protocol.report import Phase
@@ -16,6 +29,7 @@ from tests.core.builders import NOW_S, PREFIX, a_group, a_worker, an_autogroup, 
 AUTOGROUPS = ("a", "b", "gone")
 GPUS = ("RTX 4090", "H100")
 WORKERS_MAX = 8
+ALWAYS = Cron(text="* * * * ? *")
 
 ages_s = st.one_of(st.sampled_from((0.0, 1.0, 44.0, 46.0, 61.0, 119.0, 121.0, 301.0, 601.0, 901.0)), st.floats(0, 2_000))
 moments_s = ages_s.map(lambda age_s: NOW_S - age_s)
@@ -143,6 +157,22 @@ def states(draw: st.DrawFn) -> ScalerState:
         unlisted={worker_id(1): draw(st.integers(0, 4))},
         unready_since_s={worker_id(2): draw(moments_s)},
     )
+
+
+@st.composite
+def schedules(draw: st.DrawFn) -> Mapping[str, Schedule]:
+    """Draw what holds now, or held until some time ago; ceilings above the group's own included."""
+    sets = st.builds(
+        ScheduledParameters,
+        max_workers=st.none() | st.integers(0, 20),
+        max_hourly_cost_micro_usd=st.none() | st.integers(0, 20_000_000),
+        min_load=st.none() | loads,
+        cold_workers=st.none() | st.integers(0, 4),
+        endpoint_state=st.none() | st.sampled_from(EndpointState),
+    )
+    cron = st.sampled_from([ALWAYS, Cron(text="0 8 * * ? *", minutes=(0,), hours=(8,))])
+    one = st.builds(Schedule, cron=cron, zone=st.just(Zone()), for_s=st.none() | st.just(3_600.0), sets=sets)
+    return draw(st.dictionaries(st.sampled_from(("day", "night")), one, max_size=2))
 
 
 @st.composite

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 from hypothesis import HealthCheck, assume, given, settings
@@ -11,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from functions.core.dismantling import dismantle
 from functions.core.lifecycle import HELD, NEXT, WorkerState
 from functions.core.listing import index, strays
-from functions.core.model import EndpointState, Worker
+from functions.core.model import EndpointState, Schedule, Worker
 from functions.core.plan import (
     ConfirmGone,
     Destroy,
@@ -28,10 +29,11 @@ from functions.core.plan import (
 from functions.core.reconcile import drain_deadline_s, is_free
 from functions.core.scaler_state import ScalerState
 from functions.core.scaling import decide
+from functions.core.schedules import in_force
 from functions.core.snapshot import Snapshot, from_json, to_json
 from functions.core.verifying import mismatch
 from tests.core.builders import NOW_S
-from tests.core.strategies import hungry_snapshots, snapshots
+from tests.core.strategies import hungry_snapshots, schedules, snapshots
 
 often = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
@@ -197,3 +199,16 @@ def test_dismantling_touches_every_held_worker_that_it_can_name(snapshot: Snapsh
     acted = {action.worker_id for action in plan.actions if isinstance(action, Destroy | ConfirmGone)}
 
     assert named <= acted
+
+
+@often
+@given(snapshots(), schedules())
+def test_a_decision_under_schedules_is_the_one_on_the_group_as_they_have_it(
+    snapshot: Snapshot, by_name: Mapping[str, Schedule]
+) -> None:
+    scheduled = replace(snapshot, group=replace(snapshot.group, schedules=by_name))
+    as_it_is = replace(snapshot, group=replace(in_force(scheduled.group, now_s=NOW_S).group, schedules={}))
+
+    assert decide(scheduled, now_s=NOW_S).actions == decide(as_it_is, now_s=NOW_S).actions
+    assert as_it_is.group.max_workers <= snapshot.group.max_workers
+    assert as_it_is.group.max_hourly_cost_micro_usd <= snapshot.group.max_hourly_cost_micro_usd

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from functions.core.attention import RELEASE_OVERDUE_S
-from functions.core.lifecycle import WorkerState
+from functions.core.lifecycle import RUNNING, WorkerState
 from functions.core.memory import BREAKER_FAILURES
 from functions.core.model import Autogroup
 from functions.scale.release import ReleaseIncomplete
@@ -127,9 +127,17 @@ def a_stack_is_destroyed_and_the_marketplace_does_not_confirm(function: ModuleTy
 
 
 def a_version_does_not_become_ready(function: ModuleType, stage: Stage) -> None:
-    (done,) = stage.ticks()
-    failed = replace(done, plan=replace(done.plan, facts={**done.plan.facts, "update_failed": 1.0}))
-    vars(function)["keep_scaled"] = lambda *_args, **_settings: iter([failed])
+    stage.configure(min_load=50.0)
+    stage.run(300)
+    stage.store.put_autogroup(
+        ENDPOINT, Autogroup(name="a", search_params="num_gpus=1 verified=any", image="broken", disk_gb=20.0, boot_timeout_s=60.0)
+    )
+    for _ in range(300):
+        for worker in stage.workers():
+            broken = worker.rental.boot_started_at_s > START_S + 290
+            if worker.rental.state in RUNNING and not broken:
+                stage.report(worker)
+        stage.ticks()
     tick(function)
 
 
