@@ -58,10 +58,11 @@ sandbox: setup ## The same system, staying up until Ctrl-C, with commands to pas
 marketplace: setup ## The marketplace simulator alone (ARGS="--port 8482 --seed 7 --speed 20 --faults typical")
 	@$(BIN)/python -m sandbox.marketplace $(ARGS)
 
-# TRACE: a CSV of t_s,prompt_tokens,output_tokens. STACK: the stack file whose parameters to take.
+# TRACE: a CSV of t_s,prompt_tokens,output_tokens. STACK: the stack file whose parameters to take; BEFORE: another to compare it with.
+# PICTURE: where to draw the machines over time (.png or .svg).
 .PHONY: backtest
 backtest: setup ## What scaling policies cost over a trace (TRACE=requests.csv STACK=Pulumi.prod.yaml)
-	@$(BIN)/python -m bench.backtest $(if $(TRACE),--trace $(TRACE)) $(if $(STACK),--stack $(STACK)) $(ARGS)
+	@$(BIN)/python -m bench.backtest $(if $(TRACE),--trace $(TRACE)) $(if $(STACK),--stack $(STACK)) $(if $(BEFORE),--before $(BEFORE)) $(if $(PICTURE),--picture $(PICTURE)) $(ARGS)
 
 # The worker's books are the real ones, so the worker's code is on the path.
 SIMULATION := PYTHONPATH=worker_image $(BIN)/python -m tests.simulation

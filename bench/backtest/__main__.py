@@ -19,14 +19,14 @@ import yaml
 from rich.console import Console
 from rich.progress import Progress
 
-from bench.backtest import sweep
-from bench.backtest.entrants import NAMES, TUNED, enter
+from bench.backtest import picture, sweep
+from bench.backtest.entrants import NAMES, OURS, TUNED, enter
 from bench.backtest.figures import Figures
 from bench.backtest.kinds import Profile, profile
 from bench.backtest.machines import Boots, read_duration
 from bench.backtest.setting import PEAK_MACHINES, Setting, default_group
 from bench.backtest.sweep import Done, Job
-from bench.backtest.tables import described, terminal
+from bench.backtest.tables import described, markdown, terminal, verdicts, written
 from bench.backtest.trace import LoadModel, read_trace, synthetic
 from functions.core.jsonable import decode
 from functions.core.model import EndpointGroup
@@ -34,6 +34,7 @@ from functions.core.pricing import micro_usd
 from infra.endpoint_settings import EndpointSettings
 from infra.group import group_spec
 
+BEFORE: Final = "headgate before"
 WIDTH_MIN: Final = 130  # the table, not wrapped
 # What is rented is the backtest's machine; the stack file's own autogroups may hold secrets that only Pulumi can read.
 _ONE_AUTOGROUP: Final = {"any": {"search_params": "num_gpus=1", "image": "engine"}}
@@ -51,15 +52,28 @@ def main() -> None:
         Console(stderr=True).print(described(name, figures), highlight=False)
     if arguments.json:
         arguments.json.write_text(json.dumps([row.json() for row in rows], indent=1) + "\n")
+    if arguments.document:
+        kinds = "\n".join(f"* {described(name, figures)}" for name, figures in sorted(profiles.items()))
+        block = f"{markdown(rows)}\n\n{kinds}"
+        arguments.document.write_text(written(arguments.document.read_text(), block))
     console = Console()
     Console(width=max(console.width, WIDTH_MIN)).print(terminal("Backtest", rows))
+    for sentence in verdicts(rows):
+        console.print(sentence, highlight=False)
 
 
 def _one(arguments: argparse.Namespace, setting: Setting) -> tuple[list[Figures], Mapping[str, Profile]]:
     trace = read_trace(arguments.trace, LoadModel()) if arguments.trace else synthetic()
-    rows = [enter(name, trace, setting)[0] for name in _policies(arguments)]
+    runs = {name: enter(name, trace, setting) for name in _policies(arguments)}
+    if arguments.before:
+        before = replace(setting, group=_group(arguments.before, arguments.group))
+        row, world = enter(OURS, trace, before)
+        runs = {BEFORE: (replace(row, policy=BEFORE), world), **runs}
     bounds_usd = {} if arguments.no_bound else {trace.name: sweep.bound_usd(trace, setting)}
-    return sweep.bounded(rows, bounds_usd), {trace.name: profile(trace)}
+    rows = sweep.bounded((row for row, _ in runs.values()), bounds_usd)
+    if arguments.picture:
+        picture.draw(arguments.picture, {row.policy: (row, runs[row.policy][1]) for row in rows})
+    return rows, {trace.name: profile(trace)}
 
 
 def _all(arguments: argparse.Namespace, setting: Setting) -> tuple[list[Figures], Mapping[str, Profile]]:
@@ -126,6 +140,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--policies", nargs="*", choices=(*NAMES, *TUNED), help="only these")
     parser.add_argument("--tuned", action="store_true", help="the best peers too, tuned to each trace in hindsight (slow)")
     parser.add_argument("--no-bound", action="store_true", help="leave out the lower bound")
+    parser.add_argument("--before", type=Path, metavar="STACK", help="a second stack file, to compare --stack with")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the machines over time (.png or .svg)")
+    parser.add_argument("--document", type=Path, metavar="FILE", help="write the table between the markers of this document")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     _add_rules(parser)
     return parser.parse_args()

@@ -22,6 +22,7 @@ from bench.backtest.setting import Setting, peak_load_per_s
 from bench.backtest.trace import Trace, warmed
 from bench.backtest.world import Policy, World
 
+OURS: Final = "headgate"
 STATIC: Final = "static"
 FILLS: Final = (0.5, 0.7, 1.0, 1.4, 2.0, 2.8)
 
@@ -32,7 +33,7 @@ def _headgate(trace: Trace, setting: Setting) -> Policy:
 
 
 ENTRANTS: Final[Mapping[str, Callable[[Trace, Setting], Policy]]] = {
-    "headgate": _headgate,
+    OURS: _headgate,
     "skyserve": lambda _trace, _setting: RequestRate(),
     "dstack": lambda _trace, _setting: RequestRate(name="dstack", down_after_s=600.0),
     "kpa": lambda _trace, _setting: Concurrency(),

@@ -13,6 +13,8 @@ from bench.backtest.kinds import Profile
 
 COLUMNS: Final = ("trace", "policy", "$", "x bound", "in 10 s", "dropped", "p50 s", "p95 s", "p99 s", "peak", "computed s")
 _LEFT: Final = 2
+BEGIN: Final = "<!-- the table: made by --document, not by hand -->"
+END: Final = "<!-- the end of the table -->"
 
 
 def terminal(title: str, rows: Sequence[Figures]) -> Table:
@@ -32,9 +34,29 @@ def markdown(rows: Sequence[Figures]) -> str:
     return "\n".join(f"| {line} |" for line in lines)
 
 
+def written(document: str, block: str) -> str:
+    """Return the document with this block between its markers. Raises ValueError if it has none."""
+    begin, end = document.find(BEGIN), document.find(END)
+    if not 0 <= begin < end:
+        raise ValueError(f"the document has no {BEGIN} and {END} to write the table between")
+    return f"{document[: begin + len(BEGIN)]}\n{block}\n{document[end:]}"
+
+
 def described(name: str, figures: Profile) -> str:
     """Say what kind of trace this is, and why."""
     return f"{name}: {figures.kind} ({figures.empty_share:.0%} of the windows empty, peak {figures.peak_to_mean:.1f} x mean)"
+
+
+def verdicts(rows: Sequence[Figures]) -> list[str]:
+    """Say what each policy costs beside the first, where all are of one trace."""
+    if len({row.trace for row in rows}) != 1:
+        return []
+    first, *others = rows
+    told = [f"{first.policy} costs ${first.usd:,.2f} and begins {first.within_target:.2%} of the requests within 10 s."]
+    told += (
+        f"{row.policy} costs ${row.usd:,.2f}, {row.usd / first.usd - 1:+.0%}, and begins {row.within_target:.2%}." for row in others
+    )
+    return told
 
 
 def cells(row: Figures) -> tuple[str, ...]:

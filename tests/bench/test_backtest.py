@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import random
 from dataclasses import dataclass, field, replace
@@ -12,17 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.backtest.__main__ import main
 from bench.backtest.bill import Bill
 from bench.backtest.entrants import FILLS, enter, meets, play
 from bench.backtest.figures import figures
 from bench.backtest.kinds import Kind, profile
 from bench.backtest.machines import Boots, Lognormal, Machine, Observed, UnreadableDuration, read_duration
+from bench.backtest.picture import draw
 from bench.backtest.policies.clairvoyant import Clairvoyant
 from bench.backtest.policies.headgate import Headgate, measured
 from bench.backtest.policies.peers import Concurrency, Static
 from bench.backtest.setting import Setting
 from bench.backtest.station import Station
 from bench.backtest.sweep import held_out_of, traces
+from bench.backtest.tables import BEGIN, COLUMNS, END, written
 from bench.backtest.trace import Arrival, LoadModel, Trace, UnreadableTrace, read_trace, synthetic, warmed
 from bench.backtest.world import Rules, State, World
 from functions.core.model import EndpointGroup
@@ -292,3 +296,46 @@ def test_of_several_runs_in_hindsight_the_cheapest_that_serves_well_enough_is_ta
     best, _ = enter("clairvoyant", trace, Setting())
 
     assert best.usd == min(row.usd for row in every if meets(row, trace))
+
+
+def test_the_document_has_the_runners_columns() -> None:
+    document = (Path(__file__).parents[2] / "docs" / "backtest.md").read_text()
+    table = document.partition(BEGIN)[2].partition(END)[0].strip().splitlines()
+
+    assert table[0] == f"| {' | '.join(COLUMNS)} |"
+    assert all(line.count("|") == len(COLUMNS) + 1 for line in table if line.startswith("|"))
+
+
+def test_a_table_is_written_between_the_markers_of_a_document_and_nowhere_else() -> None:
+    document = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+
+    assert written(document, "new") == f"before\n{BEGIN}\nnew\n{END}\nafter\n"
+
+
+def test_a_document_without_markers_is_refused() -> None:
+    with pytest.raises(ValueError, match="no <!-- the table"):
+        written("nothing", "new")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_a_picture_is_drawn_of_each_policy(tmp_path: Path, suffix: str) -> None:
+    trace = a_trace([(600.0 + index, 20.0) for index in range(100)])
+    runs = {name: enter(name, trace, Setting()) for name in ("kpa", "vast rule")}
+    path = tmp_path / f"x{suffix}"
+    draw(path, runs)
+
+    assert path.stat().st_size > 10_000
+
+
+def test_the_command_judges_every_trace_of_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c"):
+        rows = "".join(f"{600 + index},10,{20 + index % 7}\n" for index in range(300))
+        (tmp_path / f"{name}.csv").write_text(f"t_s,prompt_tokens,output_tokens\n{rows}")
+    told = tmp_path / "told.json"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["x", "--all", ".", "--policies", "kpa", "headgate", "--jobs", "1", "--json", str(told)])
+    main()
+    rows_told = json.loads(told.read_text())
+
+    assert [(row["trace"], row["policy"]) for row in rows_told] == [(t, p) for t in ("a", "b") for p in ("kpa", "headgate")]
+    assert all(row["bound_usd"] > 0 for row in rows_told)
