@@ -36,7 +36,7 @@ from functions.adapters.dynamodb_items import (
     update_pk,
     worker_key,
 )
-from functions.adapters.spec_codec import decode_autogroup, decode_group, decode_state, json_text, spec_attribute
+from functions.adapters.spec_codec import decode_autogroup, decode_group, decode_state, json_text, state_attribute
 from functions.core.jsonable import encode
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Rental, Worker, fleet_shards
@@ -142,7 +142,7 @@ class DynamoScaleStore:
     def put_state(self, lease: Lease, state: ScalerState) -> None:
         """Replace the memory beside the lease."""
         names = {"#state": "state"}  # a reserved word
-        self._update_scaler(lease, "SET #state = :state", {":state": spec_attribute(state)}, ExpressionAttributeNames=names)
+        self._update_scaler(lease, "SET #state = :state", {":state": state_attribute(state)}, ExpressionAttributeNames=names)
 
     def put_decision(self, lease: Lease, record: DecisionRecord, *, expires_at_s: float) -> None:
         """Store the record under its time; the table's TTL removes it.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any
 
 import pytest
 
-from functions.adapters.spec_codec import decode_autogroup, decode_group, decode_state, spec_attribute
+from functions.adapters.spec_codec import decode_autogroup, decode_group, decode_state, spec_attribute, state_attribute
 from functions.core.model import Autogroup, EndpointGroup, EndpointState
 from functions.core.scaler_state import ScalerState
 from functions.ports import UnreadableItem
@@ -84,7 +85,19 @@ def test_the_least_autogroup() -> None:
     )
 
 
-def test_a_memory_comes_back_as_it_was_written() -> None:
+@pytest.mark.parametrize("reason", ["", "x" * 20_000])
+@pytest.mark.parametrize("travelled", [False, True])
+def test_a_memory_is_read_back_whole_packed_or_not_as_bytes_or_as_it_travels(reason: str, *, travelled: bool) -> None:
+    state = a_state(load_per_s=1.5, halted_reason=reason)
+    held = state_attribute(state)
+    if travelled and "B" in held:
+        held = {"B": base64.b64encode(held["B"]).decode()}
+
+    assert decode_state({"state": held}) == state
+    assert len(str(held)) < 2_000
+
+
+def test_a_memory_that_was_written_as_text_is_read() -> None:
     assert decode_state({"state": spec_attribute(a_state(load_per_s=1.5))}) == a_state(load_per_s=1.5)
 
 

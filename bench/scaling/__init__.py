@@ -1,0 +1,1 @@
+"""What scaling costs: time of a decision, calls to the marketplace and units of DynamoDB a tick."""
