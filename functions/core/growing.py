@@ -191,7 +191,7 @@ def _rent(market: Market, missing: Shortage, room: Headroom) -> Growth:
     market = replace(market, wanted=wanted)
     rents, room = market.pick(missing, explored, room)
     sentences = [*reasons, *market.silences()] if not rents else reasons
-    facts = {} if rents or not missing.any else _cut(missing) if market.is_too_dear(room) else {"no_offers": float(len(wanted))}
+    facts = market.obstacle(missing, room) if missing.any and not rents else {}
     return Growth(actions=rents, sentences=tuple(_sentence(text) for text in sentences), wanted=wanted, facts=facts)
 
 
@@ -288,10 +288,12 @@ class Market:
             else:
                 yield f"autogroup {name}: every machine on offer is avoided or over the budget"
 
-    def is_too_dear(self, room: Headroom) -> bool:
-        """Tell whether there are offers and all of them are over the budget."""
+    def obstacle(self, missing: Shortage, room: Headroom) -> Mapping[str, float]:
+        """Return, as a fact, why nothing of what is missing is rented: the budget, where all offers are above it, or the market."""
         prices = [offer.running_micro_usd_per_hour for name in self.wanted for offer in self.snapshot.offers.get(name, ())]
-        return bool(prices) and not any(map(room.admits, prices))
+        if prices and not any(map(room.admits, prices)):
+            return _cut(missing)
+        return {"no_offers": float(len(self.wanted))}
 
     def _rent(self, chosen: Candidate, missing: Shortage, rents: Iterable[Rent]) -> Rent:
         now_s, endpoint = self.fleet.now_s, self.snapshot.group.endpoint
