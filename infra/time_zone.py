@@ -13,6 +13,7 @@ import re
 import zoneinfo
 from collections.abc import Mapping
 from functools import cache
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +41,7 @@ def zone_rule(name: str) -> Mapping[str, object]:
     found = _RULE.fullmatch(_last_line(name))
     if found is None or name in IRREGULAR:
         raise ZoneIrregular("changes its clocks by dates that follow no rule")
-    return _zone(name, *found.groups())
+    return _zone(name, *found.groups(default=""))
 
 
 @cache
@@ -49,23 +50,23 @@ def known_zones() -> frozenset[str]:
     return frozenset(zoneinfo.available_timezones())
 
 
-def _zone(name: str, standard: str, summer: str | None, *changes: str | None) -> dict[str, object]:
+def _zone(name: str, standard: str, summer: str, *changes: str) -> dict[str, object]:
+    """Return a zone from the parts of its rule, "" for what it leaves out; `changes` are month, week, weekday and time, twice."""
     offset_s = -_seconds(standard)
     rule: dict[str, object] = {"name": name, "offset_s": offset_s}
-    if changes[0] is None:
+    if not changes[0]:
         return rule
     return {
         **rule,
-        "summer_offset_s": offset_s + 3600 if summer is None else -_seconds(summer),
+        "summer_offset_s": -_seconds(summer) if summer else offset_s + 3600,
         "summer_begins": _change(*changes[:4]),
         "summer_ends": _change(*changes[4:]),
     }
 
 
-def _change(month: str | None, week: str | None, weekday: str | None, at: str | None) -> dict[str, int]:
-    assert month is not None and week is not None and weekday is not None, "the pattern has them together"  # noqa: PT018
+def _change(month: str, week: str, weekday: str, at: str) -> dict[str, int]:
+    at_s = _seconds(at) if at else CHANGE_AT_S
     # POSIX's 0 is Sunday, which is the 7 of ISO 8601.
-    at_s = CHANGE_AT_S if at is None else _seconds(at)
     return {"month": int(month), "week": int(week), "weekday": int(weekday) or 7, "at_s": at_s}
 
 
@@ -76,9 +77,13 @@ def _seconds(text: str) -> int:
 
 
 def _last_line(name: str) -> str:
+    return _file(name).read_bytes().rstrip(b"\n").rpartition(b"\n")[2].decode("ascii", "replace")
+
+
+def _file(name: str) -> Traversable:
     for folder in zoneinfo.TZPATH:
         file = Path(folder, name)
         if file.is_file():
-            return file.read_bytes().rstrip(b"\n").rpartition(b"\n")[2].decode("ascii", "replace")
-    packaged = importlib.resources.files("tzdata").joinpath("zoneinfo", *name.split("/"))
-    return packaged.read_bytes().rstrip(b"\n").rpartition(b"\n")[2].decode("ascii", "replace")
+            return file
+    # Where the system has no database, this package is what `zoneinfo` knows the name from.
+    return importlib.resources.files("tzdata").joinpath("zoneinfo", *name.split("/"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from infra.autogroup_settings import AutogroupSettings
 from infra.config import NAMESPACE, StackSettings, parse_stack_file
 from infra.endpoint_settings import EndpointSettings
 from sandbox.aws.settings import read_settings
+from tests.infra.stack_files import endpoint, faults
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,3 +76,12 @@ def test_the_sandbox_fits_on_one_machine() -> None:
 
     assert max(group.max_workers for group in groups) <= 8
     assert sum(group.max_hourly_cost_usd for group in groups) <= 10
+
+
+def test_the_schedules_that_the_example_shows_are_accepted() -> None:
+    text = (ROOT / "Pulumi.example.yaml").read_text()
+    (shown,) = re.findall(r"^      schedules: \{\}\n((?:      #   .*\n)+)", text, re.MULTILINE)
+    schedules = yaml.safe_load(shown.replace("      #   ", ""))
+
+    assert list(schedules) == ["office-hours", "night"]
+    assert faults(endpoints={"llm": endpoint(max_workers=8, schedules=schedules)}) == []
