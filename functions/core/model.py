@@ -55,7 +55,7 @@ class Blacklist:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduledParameters:
-    """Parameters of an endpoint group that a schedule sets; None: as they are. The ceilings can only be lowered."""
+    """Parameters of an endpoint group that a schedule sets; None: as they are. Ceilings and state can only be lowered."""
 
     max_workers: int | None = None
     max_hourly_cost_micro_usd: int | None = None

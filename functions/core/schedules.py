@@ -9,7 +9,8 @@ order, and nothing has to be undone: an event is the call to look. It follows th
 * a parameter that no schedule holds has the group's own value, so removing a schedule ends what it set;
 * an event that comes late, or never, costs the time until the next look: a minute.
 
-The ceilings that the group declares hold at all times: a schedule can lower them and never raise them.
+The ceilings that the group declares hold at all times: a schedule can lower them and never raise them. So does its state: a group
+that its owner has stopped is not woken by a schedule.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from functions.core.model import EndpointGroup, EndpointState, Schedule, Schedul
 from functions.core.pricing import MICRO_USD_PER_USD
 
 CEILINGS: Final = ("max_workers", "max_hourly_cost_micro_usd")
+_LEAST_FIRST: Final = (EndpointState.STOPPED, EndpointState.SUSPENDED, EndpointState.ACTIVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,8 @@ def _sets(schedule: Schedule) -> dict[str, Any]:
 
 
 def _bounded(group: EndpointGroup, parameter: str, value: Any) -> Any:
+    if isinstance(value, EndpointState):
+        return min(value, group.endpoint_state, key=_LEAST_FIRST.index)
     return min(value, getattr(group, parameter)) if parameter in CEILINGS else value
 
 

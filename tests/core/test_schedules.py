@@ -99,6 +99,22 @@ def test_a_schedule_lowers_a_ceiling() -> None:
     assert (now.max_workers, now.max_hourly_cost_micro_usd) == (2, 1_500_000)
 
 
+@pytest.mark.parametrize(
+    ("declared", "scheduled", "now"),
+    [
+        ("active", "stopped", "stopped"),
+        ("stopped", "active", "stopped"),
+        ("suspended", "active", "suspended"),
+        ("active", "active", "active"),
+    ],
+)
+def test_a_schedule_wakes_no_group_that_its_owner_has_stopped(declared: str, scheduled: str, now: str) -> None:
+    hours = schedule("0 8 * * ? *", endpoint_state=EndpointState(scheduled))
+    of = replace(group(office=hours), endpoint_state=EndpointState(declared))
+
+    assert in_force(of, now_s=at(MONDAY_TEN)).group.endpoint_state == now
+
+
 def test_it_says_which_schedule_holds_since_when_and_what_it_sets() -> None:
     told = in_force(WEEKDAYS, now_s=at("2026-11-23 20:00", "Europe/Berlin")).sentences
 
