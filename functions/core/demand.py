@@ -24,10 +24,11 @@ from typing import Final
 
 from functions.core.capacity import is_heard
 from functions.core.forecast import RATE_WINDOWS_S, Forecast, forecast, growth
-from functions.core.lead_time import start_time
+from functions.core.lead_time import boot_time, start_time
 from functions.core.model import WaitingRequest, Worker
 from functions.core.routing import WAITING_FORGOTTEN_AFTER_S
-from functions.core.scaler_state import DemandSample, LastingLoad, LoadPeak, Surges
+from functions.core.scaler_state import DemandSample, LastingLoad, LoadPeak, Season, Surges
+from functions.core.season import expected_load_per_s, seen
 from functions.core.snapshot import Snapshot
 from functions.core.surge import experienced
 
@@ -48,6 +49,9 @@ class Demand:
     ahead: Forecast
     mean_cost: float  # of a request, 0 while it is not known
     surges: Surges
+    season: Season
+    soon_load_per_s: float  # that the season expects once a slow start takes effect
+    later_load_per_s: float  # and once a slow boot does
     peaks: tuple[LoadPeak, ...]
     lasting: LastingLoad | None
     settled: bool
@@ -108,6 +112,9 @@ def observe(snapshot: Snapshot, *, now_s: float) -> Demand:
         ahead=ahead,
         mean_cost=mean_cost,
         surges=experienced(state.surges, load_per_s=level, open_requests=ahead.open_requests, horizon_s=lead_s, now_s=now_s),
+        season=seen(state.season, load_per_s=ahead.load_per_s, now_s=now_s),
+        soon_load_per_s=expected_load_per_s(state.season, at_s=now_s + start_time(state).p95_s),
+        later_load_per_s=expected_load_per_s(state.season, at_s=now_s + boot_time(state).p95_s),
         peaks=peaks,
         lasting=_lasting(state.lasting, ahead.load_per_s, now_s=now_s),
         settled=bool(peaks) and peaks[0].from_s <= now_s - window_s,

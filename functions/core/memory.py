@@ -76,6 +76,7 @@ def remember(snapshot: Snapshot, demand: Demand, repairs: Iterable[Action], *, n
         peaks=demand.peaks,
         lasting=demand.lasting,
         surges=demand.surges,
+        season=demand.season,
         last_demand_at_s=demand.last_asked_at_s,
         retired_assigned_load=retired_load(snapshot) + forgotten,
         avoided=tuple(machine for machine in snapshot.state.avoided if now_s < machine.until_s),

@@ -168,6 +168,25 @@ class Surges:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SeasonSlot:
+    """The load that a part of a day or week brought: in this `period` (its number) so far, in the last, and in the one before."""
+
+    period: int
+    load: float = 0.0
+    last: float | None = None
+    before: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Season:
+    """The shape of days and weeks, by the number of the quarter of an hour and of the hour: see `core.season`."""
+
+    at_s: float = 0.0
+    day: Mapping[str, SeasonSlot] = field(default_factory=dict)
+    week: Mapping[str, SeasonSlot] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LearnedTime:
     """Times that were measured, as logarithms of seconds: how many count, their mean, the sum of their squared deviations."""
 
@@ -195,6 +214,7 @@ class ScalerState:
     peaks: tuple[LoadPeak, ...] = ()  # over the group's scale_down_window, oldest first
     lasting: LastingLoad | None = None  # None: nothing was seen
     surges: Surges = Surges()
+    season: Season = Season()
     boot_time: LearnedTime = LearnedTime()  # from a rent to a worker that serves
     start_time: LearnedTime = LearnedTime()  # from the start of a stopped one
     halted_until_s: float = 0.0  # no renting before: the marketplace refused, or an image fails everywhere

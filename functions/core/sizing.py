@@ -1,13 +1,13 @@
 """How much capacity a group needs: to run now, and to hold in all, stopped workers included.
 
-* *load*: max(min_load, peak of the arriving load/s + waiting load / patience) / target_util
+* *load*: max(min_load, peak of the arriving load/s + waiting load / patience, what this time of day and week brings) / target_util
 * *places*: for the peak of the open requests, or those to be expected when a start takes effect, with headroom, or the surge that
   experience expects of such a load (`surge`), whichever is most; a worker has places in its slots and for what it serves within
   half of `target_queue_time`
 * *running* load/s is the larger of the two; a stopped worker is started for it at once, a new one is rented only for what has
   lasted: the load, a little more (LASTING_MARGIN), and the requests that have been open for half a minute
-* *held* load/s = max(running, cold_mult * max(min_load, lasting load/s) / target_util, min_cold_load): it is rented if it is
-  missing
+* *held* load/s = max(rented, what the time of day brings once a boot is over, cold_mult * max(min_load, lasting load/s), each over
+  target_util, min_cold_load): it is rented if it is missing
 * at least one worker runs while anything is asked, or always if `inactivity_timeout` is negative; at least `cold_workers` are held
 
 *Headroom* is the newsvendor's: if being short costs `shortage_cost` times as much as being idle, capacity is to suffice with a
@@ -73,7 +73,7 @@ def size(group: EndpointGroup, demand: Demand, *, place: float, boot: LeadTime, 
     arriving, lasting = (0.0, 0.0) if idle else (demand.peak_load_per_s, demand.lasting_load_per_s)
     urgent = demand.waiting_load / max(group.target_queue_time, demand.oldest_wait_s, _TARGET_QUEUE_TIME_S_MIN)
     beside, lastingly = (0.0, 0.0) if idle else (_places(group, demand) * place, _lasting_places(group, demand) * place)
-    running_load = max(max(group.min_load, arriving + urgent) / util, beside)
+    running_load = max(max(group.min_load, arriving + urgent, demand.soon_load_per_s) / util, beside)
     rented_load = (
         min(running_load, max(LASTING_MARGIN * max(group.min_load, arriving) / util, lastingly)) if place else running_load
     )
@@ -84,7 +84,12 @@ def size(group: EndpointGroup, demand: Demand, *, place: float, boot: LeadTime, 
         rented_load=rented_load,
         running_workers=running_workers,
         kept_workers=running_workers if idle else 1,
-        held_load=max(rented_load, group.cold_mult * max(group.min_load, lasting) / util, group.min_cold_load),
+        held_load=max(
+            rented_load,
+            group.cold_mult * max(group.min_load, lasting) / util,
+            group.min_cold_load,
+            demand.later_load_per_s / util,
+        ),
         held_workers=max(group.cold_workers, running_workers),
         idle=idle,
         known=demand.load_per_s is not None,

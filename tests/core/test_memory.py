@@ -20,7 +20,7 @@ from functions.core.memory import (
     remember,
 )
 from functions.core.plan import Destroy, Fault, MarkReady
-from functions.core.scaler_state import LearnedPerf, ScalerState, Surges
+from functions.core.scaler_state import LearnedPerf, ScalerState, Season, Surges
 from tests.core.builders import NOW_S, a_condition, a_snapshot, a_worker, an_offer, worker_id
 
 
@@ -29,6 +29,9 @@ def _demand(assigned_load: float = 0.0) -> Demand:
         ahead=Forecast(load_per_s=None, open_requests=0, growth_per_s=0.0, lead_s=30.0),
         mean_cost=0.0,
         surges=Surges(),
+        season=Season(),
+        soon_load_per_s=0.0,
+        later_load_per_s=0.0,
         peaks=(),
         lasting=None,
         settled=False,

@@ -12,7 +12,7 @@ from functions.core.demand import Demand
 from functions.core.forecast import Forecast
 from functions.core.lead_time import LeadTime
 from functions.core.model import EndpointGroup
-from functions.core.scaler_state import LastingLoad, LoadPeak, Surges
+from functions.core.scaler_state import LastingLoad, LoadPeak, Season, Surges
 from functions.core.sizing import Need, headroom_deviations, load_per_place, size, why
 from tests.core.builders import NOW_S, a_condition, a_group, a_worker
 
@@ -28,6 +28,8 @@ def _demand(
     lasting_requests: int = 0,
     mean_cost: float = 0.0,
     surges: Surges = NO_EXPERIENCE,
+    soon_load_per_s: float = 0.0,
+    later_load_per_s: float = 0.0,
 ) -> Demand:
     return Demand(
         ahead=Forecast(
@@ -40,6 +42,9 @@ def _demand(
         ),
         mean_cost=mean_cost,
         surges=surges,
+        season=Season(),
+        soon_load_per_s=soon_load_per_s,
+        later_load_per_s=later_load_per_s,
         peaks=(LoadPeak(from_s=NOW_S, load_per_s=load_per_s, open_requests=open_requests),),
         lasting=LastingLoad(at_s=NOW_S, load_per_s=load_per_s),
         settled=True,
@@ -110,6 +115,13 @@ def test_a_surge_that_experience_expects_is_provided_for_before_it_comes() -> No
 
     assert _need(a_group(shortage_cost=20.0), _demand(90.0, surges=known)).running_load == pytest.approx(128 * 4.0)
     assert _need(a_group(shortage_cost=4.0), _demand(90.0, surges=known)).running_load == pytest.approx(90.0)
+
+
+def test_what_the_time_of_day_brings_runs_before_it_comes_and_is_held_before_that() -> None:
+    soon, later = _need(a_group(), _demand(10.0, soon_load_per_s=90.0)), _need(a_group(), _demand(10.0, later_load_per_s=90.0))
+
+    assert (soon.running_load, later.running_load) == (90.0, 10.0)
+    assert later.held_load == 90.0
 
 
 def test_machines_are_rented_only_for_requests_that_stay_open() -> None:
