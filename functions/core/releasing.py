@@ -106,6 +106,7 @@ def _balance(fleet: Fleet, workers: tuple[Worker, ...], *, load_min: float, work
 def _spare_booting(fleet: Fleet, need: Need) -> tuple[Action, ...]:
     held = _balance(fleet, (*fleet.running(), *fleet.cold()), load_min=need.held_load, workers_min=need.held_workers)
     running = _balance(fleet, fleet.running(), load_min=need.running_load, workers_min=need.kept_workers)
+    sooner = _carried_sooner(fleet)
     actions: list[Action] = []
     booting = (one for one in fleet.available(_S.BOOTING) if one.rental.autogroup not in fleet.editions.under_way)
     for worker in _worst_first(fleet, booting):
@@ -113,10 +114,28 @@ def _spare_booting(fleet: Fleet, need: Need) -> tuple[Action, ...]:
         # One of which nothing can be expected boots in order to be measured; one that is not configured leaves anyway; one that
         # was begun within the window was needed within the window; what boots for an update has its own purpose.
         begun_lately = not need.idle and fleet.now_s - worker.rental.boot_started_at_s < need.scale_down_window_s
-        if perf > 0 and not begun_lately and fleet.is_configured(worker) and running.spares(perf) and held.spares(perf):
+        carried, workers = sooner.get(worker.worker_id, (0.0, 0))
+        covered = carried >= need.running_load and workers >= need.kept_workers and running.spares(perf) and held.spares(perf)
+        if perf > 0 and covered and not begun_lately and fleet.is_configured(worker):
             actions.append(_dismiss(worker, "no longer needed, and not ready yet"))
             running, held = running.less(perf), held.less(perf)
     return tuple(actions)
+
+
+def _carried_sooner(fleet: Fleet) -> dict[str, tuple[float, int]]:
+    """Return, for each worker that boots, the load and number of those that serve or began to boot before it.
+
+    One that has booted for a minute is not let go for one that was rented just now, however much better that is.
+    """
+    running = fleet.running()
+    ready = [worker for worker in running if worker.rental.state is _S.READY]
+    carried, number = fleet.load(ready), len(ready)
+    sooner: dict[str, tuple[float, int]] = {}
+    coming = (worker for worker in running if worker.rental.state is not _S.READY)
+    for worker in sorted(coming, key=lambda one: one.rental.boot_started_at_s):
+        sooner[worker.worker_id] = carried, number
+        carried, number = carried + fleet.perf(worker), number + 1
+    return sooner
 
 
 def _spare_serving(fleet: Fleet, need: Need, held: _Balance) -> tuple[tuple[Action, ...], _Balance]:

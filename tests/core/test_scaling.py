@@ -455,6 +455,13 @@ def test_a_booting_worker_is_no_reason_to_let_a_serving_one_go() -> None:
     assert actions[0].worker_id == worker_id(2)  # type: ignore[union-attr]
 
 
+def test_what_boots_is_not_let_go_for_what_was_rented_after_it() -> None:
+    old, young = a_worker(1, _S.BOOTING, age_s=200), a_worker(2, _S.BOOTING, age_s=150)
+    actions = _actions(a_snapshot(old, young, state=_surplus()))
+
+    assert [action.worker_id for action in actions if isinstance(action, Destroy)] == [young.worker_id]
+
+
 def test_the_worst_value_goes_first() -> None:
     dear = a_worker(2, running_micro_usd_per_hour=900_000)
     actions = _actions(a_snapshot(a_worker(1), dear, a_worker(3), state=_surplus(load_per_s=190.0), listing=None))
