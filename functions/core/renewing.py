@@ -128,15 +128,16 @@ def _drained(fleet: Fleet, need: Need) -> tuple[Action, ...]:
     """Return the drains of outdated workers without which the serving rest carries the need."""
     rest = _carried(fleet.serving(), fleet, need)
     serving = {one.worker_id for one in fleet.serving()}
-    held_load = fleet.load((*fleet.serving(), *fleet.cold()))
+    held = (*fleet.serving(), *fleet.cold())
+    held_load, held_workers = fleet.load(held), len(held)
     drains_max = len(serving) if need.idle else max(1, len(serving) // _DRAINS_PER_TICK_DIVISOR)
     actions: list[Action] = []
     for worker in _outdated(fleet, _S.READY):
         if len(actions) < drains_max and worker.worker_id in serving and rest.without(worker).enough:
             rest = rest.without(worker)
-            spare = held_load - fleet.perf(worker) >= need.held_load
+            spare = held_load - fleet.perf(worker) >= need.held_load and held_workers - 1 >= need.held_workers
             to = _S.DESTROYING if spare else _S.STOPPING
-            held_load -= fleet.perf(worker) if spare else 0.0
+            held_load, held_workers = held_load - fleet.perf(worker) * spare, held_workers - spare
             actions.append(Drain(worker_id=worker.worker_id, to=to, reason="of an older version, and the others carry the load"))
     return tuple(actions)
 

@@ -44,6 +44,8 @@ FAILURES_MAX: Final = 3
 # Longer than an execution environment keeps a secret (adapters/secrets).
 SETTLE_S: Final = 330.0
 _S = WorkerState
+# Serves, comes, or can be started in seconds.
+_OF_USE: Final = COMING_OR_SERVING | {_S.STOPPING, _S.STOPPED}
 
 
 class Stage(enum.StrEnum):
@@ -214,7 +216,7 @@ def editions(workers: Iterable[Worker], rollouts: Mapping[str, Rollout], *, now_
         proving = stage(rollout, now_s=now_s) is Stage.PROVING
         if proving and is_of(rollout.wanted, worker.rental, rollout):
             on_probation.setdefault(name, set()).add(worker.worker_id)
-        elif worker.rental.state in COMING_OR_SERVING:
+        elif worker.rental.state in _OF_USE:
             others.add(name)
         if not _is_as_it_should(worker, rollout, now_s=now_s):
             outdated[worker.worker_id] = name
