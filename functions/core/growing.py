@@ -94,10 +94,12 @@ def shortage(fleet: Fleet, need: Need) -> Shortage:
     running, cold = fleet.running(), fleet.cold()
     certain = [worker for worker in running if not fleet.blind or is_coming(worker)]
     running_load = fleet.load(running)
+    held_load, reserve_load = running_load + fleet.load(cold), need.held_load * (1 - RESERVE_SLACK)
     return Shortage(
         running_load=need.running_load - running_load,
         running_workers=need.running_workers - len(certain),
-        held_load=max(need.rented_load, need.held_load * (1 - RESERVE_SLACK)) - running_load - fleet.load((*cold, *fleet.tried())),
+        # Who is on probation is held, and makes no reserve of another necessary; to run, others are needed.
+        held_load=max(need.rented_load - held_load, reserve_load - held_load - fleet.load(fleet.tried())),
         held_workers=need.held_workers - len(running) - len(cold) - len(fleet.tried()),
     )
 
