@@ -79,6 +79,9 @@ class AutogroupSettings(BaseModel):
         decimal_places=6,
         description=f"the most to bid for a machine, in dollars an hour, above 0 and at most {BID_USD_MAX}",
     )
+    on_demand_fallback: bool = Field(
+        default=False, description="true to rent on demand where no bid can be had, or bids are lost one after the other"
+    )
     image: str | None = Field(
         default=None, min_length=1, max_length=1024, pattern=r"^\S+$", description="the worker image to run, with its tag"
     )
@@ -132,6 +135,13 @@ class AutogroupSettings(BaseModel):
         if most_usd is not None and not bids and "rental_type" in info.data:
             raise refusal("is set although nothing is bid", "Set 'rental_type' to interruptible, or remove it")
         return most_usd
+
+    @field_validator("on_demand_fallback")
+    @classmethod
+    def _of_bids_alone(cls, fallback: bool, info: ValidationInfo) -> bool:  # noqa: FBT001 - pydantic calls it so
+        if fallback and info.data.get("rental_type", "interruptible") != "interruptible":
+            raise refusal("is set although nothing is bid", "Set 'rental_type' to interruptible, or remove it")
+        return fallback
 
     @field_validator("template_hash")
     @classmethod

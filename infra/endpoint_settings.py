@@ -84,6 +84,9 @@ class EndpointSettings(BaseModel):
     endpoint_state: Literal["active", "suspended", "stopped"] = Field(
         default="active", description="active, suspended (hold the fleet as it is) or stopped (no running worker)"
     )
+    interruptible_share_max: float = Field(
+        default=1.0, ge=0, le=1, description="the share of the running workers that may be rented by a bid, 0 to 1"
+    )
     blacklist: Annotated[BlacklistSettings, BeforeValidator(spelled_out)] = Field(
         default=BlacklistSettings(), description="machines never to rent, as a list of ids, or a map of machines, hosts and allow"
     )
@@ -115,6 +118,17 @@ class EndpointSettings(BaseModel):
         if target_s > limit_s:
             raise refusal(f"exceeds max_queue_time ({limit_s:g})", f"Set it to {limit_s:g} or less, or raise 'max_queue_time'")
         return target_s
+
+    @field_validator("autogroups")
+    @classmethod
+    def _something_beside_bids(cls, autogroups: dict[str, AutogroupSettings], info: ValidationInfo) -> dict[str, AutogroupSettings]:
+        on_demand = any(one.rental_type != "interruptible" or one.on_demand_fallback for one in autogroups.values())
+        if info.data.get("interruptible_share_max", 1.0) < 1 and not on_demand:
+            raise refusal(
+                "are rented by bids alone although 'interruptible_share_max' is below 1, so that nothing could be rented",
+                "Set 'on_demand_fallback' of one of them, or add one that is rented on demand",
+            )
+        return autogroups
 
     @field_validator("autogroups")
     @classmethod

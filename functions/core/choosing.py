@@ -23,6 +23,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from functions.core.bidding import falls_back, lost_per_hour
 from functions.core.expecting import Expectation, perf_key
 from functions.core.fleet import Fleet
 from functions.core.lifecycle import HELD, WorkerState
@@ -87,6 +88,7 @@ class Choice:
     serves: bool  # something is missing
     desperate: bool  # nothing runs at all: a machine of which nothing can be expected is better than none
     trials_max: int
+    bids_max: int  # how many more may be rented by a bid
 
 
 def candidates(snapshot: Snapshot, fleet: Fleet, wanted: Iterable[str], room: Headroom, *, desperate: bool) -> list[Candidate]:
@@ -109,6 +111,9 @@ def candidates(snapshot: Snapshot, fleet: Fleet, wanted: Iterable[str], room: He
 def best(left: Iterable[Candidate], choice: Choice, trials: Mapping[str, int], room: Headroom) -> Candidate | None:
     """Return the candidate to rent next; `trials` counts those under way, by what they measure."""
     affordable = [candidate for candidate in left if room.admits(candidate.offer.running_micro_usd_per_hour)]
+    if choice.bids_max < 1:
+        on_demand = [candidate for candidate in affordable if candidate.offer.bid_micro_usd_per_hour is None]
+        affordable = on_demand if on_demand or not choice.desperate else affordable
     known = [candidate for candidate in affordable if candidate.expected is not None] if choice.serves else []
     if known:
         # What serves now comes before what teaches for later.
@@ -127,7 +132,9 @@ def trials_under_way(fleet: Fleet) -> Counter[str]:
 def _affordable(snapshot: Snapshot, fleet: Fleet, wanted: Iterable[str], room: Headroom) -> list[Candidate]:
     taken = {worker.rental.offer_id for worker in snapshot.workers if worker.rental.state in HELD}
     blacklist = snapshot.group.blacklist
-    rents = {autogroup.name: terms(autogroup, snapshot.state) for autogroup in snapshot.autogroups}
+    autogroups, state = snapshot.autogroups, snapshot.state
+    rents = {one.name: terms(one, state, lost_per_hour=lost_per_hour(state, one.name)) for one in autogroups}
+    holding = {one.name for one in autogroups if falls_back(one, state, now_s=fleet.now_s)}
     return [
         Candidate(
             autogroup=name,
@@ -140,6 +147,7 @@ def _affordable(snapshot: Snapshot, fleet: Fleet, wanted: Iterable[str], room: H
         if offer.offer_id not in taken
         and room.admits(offer.running_micro_usd_per_hour)
         and not (offer.ends_in_s is not None and offer.ends_in_s < 2 * ENDING_S)
+        and not (offer.bid_micro_usd_per_hour is not None and name in holding)
         # The search leaves them out too, but has been seen to ignore a filter.
         and not blacklist.names(machine_id=offer.machine_id, host_id=offer.host_id)
     ]

@@ -37,6 +37,7 @@ class Fleet:
     blind: bool
     acted: frozenset[str] = frozenset()
     editions: Editions = field(default_factory=Editions)
+    traffic_gb_per_hour: Mapping[str, float] = field(default_factory=dict)  # by autogroup
     leaving: Mapping[str, str] = field(default_factory=dict)  # by worker id: why it is to be replaced
     _serving: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
     _running: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
@@ -57,8 +58,10 @@ class Fleet:
         return self.outlook.of_worker(worker) or 0.0
 
     def value(self, worker: Worker) -> float:
-        """Return load per second per dollar of running price."""
-        return self.perf(worker) * MICRO_USD_PER_USD / max(1, worker.rental.running_micro_usd_per_hour)
+        """Return load per second per dollar that the worker bills in an hour while it serves, traffic included."""
+        rental = worker.rental
+        traffic = self.traffic_gb_per_hour.get(rental.autogroup, 0.0) * rental.up_micro_usd_per_gb
+        return self.perf(worker) * MICRO_USD_PER_USD / max(1.0, rental.running_micro_usd_per_hour + traffic)
 
     def rank(self, worker: Worker) -> tuple[bool, float]:
         """Return what workers are kept by: those of another version than the due one go first, and then the worst value."""

@@ -21,7 +21,7 @@ from functions.core.capacity import is_coming, is_heard
 from functions.core.choosing import Candidate, Choice, best, candidates, trials_under_way
 from functions.core.fleet import Fleet
 from functions.core.labels import emptiest_shard, new_worker_id
-from functions.core.lifecycle import HELD, WorkerState
+from functions.core.lifecycle import HELD, RUNNING, WorkerState
 from functions.core.model import Worker
 from functions.core.plan import Action, Rent, Start, Undrain, advance
 from functions.core.pricing import Headroom, dollars
@@ -251,7 +251,7 @@ class Market:
         left = candidates(self.snapshot, self.fleet, self.wanted, room, desperate=missing.running_workers > 0)
         quotas, trials = dict(explored), trials_under_way(self.fleet)
         for _ in range(min(most, RENTS_PER_TICK_MAX)):
-            chosen = best(left, self._choice(missing, quotas), trials, room)
+            chosen = best(left, self._choice(missing, quotas, rents), trials, room)
             if chosen is None:
                 break
             rents.append(self._rent(chosen, missing, rents))
@@ -265,7 +265,7 @@ class Market:
             trials[chosen.key] += chosen.is_trial
         return tuple(rents), room
 
-    def _choice(self, missing: Shortage, quotas: dict[str, int]) -> Choice:
+    def _choice(self, missing: Shortage, quotas: dict[str, int], rents: list[Rent]) -> Choice:
         return Choice(
             missing_load=missing.load(),
             running_load=self.need.running_load,
@@ -273,7 +273,18 @@ class Market:
             serves=missing.any,
             desperate=missing.running_workers > 0,
             trials_max=self.snapshot.group.test_workers,
+            bids_max=self._bids_max(rents),
         )
+
+    def _bids_max(self, rents: list[Rent]) -> int:
+        """Return by how many bids the share of them may still grow, one more worker included."""
+        share = self.snapshot.group.interruptible_share_max
+        if share >= 1:
+            return RENTS_PER_TICK_MAX
+        bids = [one.rental.bid_micro_usd_per_hour for one in self.fleet.workers if one.rental.state in RUNNING]
+        bids += [rent.offer.bid_micro_usd_per_hour for rent in rents]
+        # 3 of 4 at a share of 0.75, however that is written in binary.
+        return int(share * (len(bids) + 1) + 1e-9) - sum(bid is not None for bid in bids)
 
     def closed(self) -> dict[str, str]:
         """Return the autogroups of which nothing may be rented as they stand, and why."""

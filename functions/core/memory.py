@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
+from functions.core.bidding import with_bids
 from functions.core.capacity import learn
 from functions.core.demand import Demand, add_sample, retired_load
 from functions.core.lead_time import with_arrival
@@ -84,7 +85,7 @@ def remember(snapshot: Snapshot, demand: Demand, repairs: Iterable[Action], *, n
     )
     for action in actions:
         state = _learn_from(state, action, known, now_s=now_s)
-    return judge(state, snapshot, now_s=now_s)
+    return judge(with_bids(state, snapshot.workers, actions, now_s=now_s), snapshot, now_s=now_s)
 
 
 def after_refusal(

@@ -114,6 +114,7 @@ class EndpointGroup:
     update_surge: str = "25%"  # workers more than needed while an autogroup's are replaced: a number or a percentage, at least one
     update_perf_min: float = 0.5  # share of the performance before, below which a new version counts as failed
     endpoint_state: EndpointState = EndpointState.ACTIVE
+    interruptible_share_max: float = 1.0  # of the running workers: how many may be rented by a bid
     blacklist: Blacklist = Blacklist()
     schedules: Mapping[str, Schedule] = field(default_factory=dict)
 
@@ -123,7 +124,8 @@ class Autogroup:
     """One machine configuration that can serve a group. `env` holds no secret: those are merged in at the rent.
 
     `search_params` and `search_order` are in the language of `core.query`. An interruptible one bids `bid_factor` times the least
-    bid of an offer, and never more than `max_bid_micro_usd` per machine and hour.
+    bid of an offer, and never more than `max_bid_micro_usd` per machine and hour. With `on_demand_fallback` it may rent on
+    demand where no bid can be had, or bids are lost one after the other (`core.bidding`).
     """
 
     name: str
@@ -132,6 +134,7 @@ class Autogroup:
     rental_type: RentalType = RentalType.ON_DEMAND
     bid_factor: float = 1.1
     max_bid_micro_usd: int = 0
+    on_demand_fallback: bool = False
     image: str | None = None
     template_hash: str | None = None
     env: Mapping[str, str] = field(default_factory=dict)

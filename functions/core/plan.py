@@ -18,6 +18,9 @@ from functions.core.lifecycle import WorkerState, check_transition
 from functions.core.model import Autogroup, Offer, Rental, Worker
 from functions.core.scaler_state import ScalerState
 
+# What a bid that was lost looks like, and a host's term that is over.
+STOPPED_BY_MARKETPLACE: Final = "the marketplace stopped it"
+
 
 class Fault(enum.StrEnum):
     """What is wrong with a machine that leaves; each of these machines is avoided for a while."""

@@ -25,6 +25,7 @@ from functions.core.listing import LIST_LAG_S, Listing
 from functions.core.memory import unlisted
 from functions.core.model import Instance, Worker
 from functions.core.plan import (
+    STOPPED_BY_MARKETPLACE,
     Adopt,
     ConfirmGone,
     ConfirmStarted,
@@ -224,8 +225,8 @@ def _silent(worker: Worker, sight: View) -> WorkerAction | None:
             worker, f"silent, and the marketplace says: {_brief(f'{instance.status}; {instance.message}')}", Fault.SERVICE
         )
     if instance is not None and not instance.wants_running:
-        reason = "the marketplace stopped it"
-        return Drain(worker_id=worker.worker_id, to=_S.STOPPING, reason=reason) if worker.rental.state is _S.READY else None
+        drain = Drain(worker_id=worker.worker_id, to=_S.STOPPING, reason=STOPPED_BY_MARKETPLACE)
+        return drain if worker.rental.state is _S.READY else None
     if instance is not None and not instance.running:
         return _condemn(worker, f"silent, and its container ended ({instance.status})", Fault.SERVICE)
     return _silent_without_cause(worker, sight)

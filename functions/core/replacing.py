@@ -69,14 +69,14 @@ def with_findings(state: ScalerState, outlook: Outlook, sight: Sight) -> ScalerS
     return state
 
 
-def leaving(state: ScalerState, sight: Sight) -> Mapping[str, str]:
-    """Return the workers that are to be replaced, with the reason."""
+def leaving(state: ScalerState, sight: Sight, *, returning: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the workers that are to be replaced, with the reason; `returning` are those that a bid is to replace."""
     unwanted = {
         worker.worker_id: "its machine is on the blacklist"
         for worker in sight.workers
         if sight.group.blacklist.names(machine_id=worker.rental.machine_id, host_id=worker.rental.host_id)
     }
-    found = {**_named(state, sight), **dict(_ending(sight)), **unwanted}
+    found = {**returning, **_named(state, sight), **dict(_ending(sight)), **unwanted}
     if (sight.room.workers >= 1 and sight.room.micro_usd_per_hour > 0) or any(is_coming(worker) for worker in sight.workers):
         return found
     serving = {worker.worker_id for worker in sight.workers if worker.rental.state is _S.READY}

@@ -57,6 +57,23 @@ class Avoided:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BidRecord:
+    """How bidding for one autogroup went: bids `lost` in so many `hours` of running ones. See `core.bidding`.
+
+    `lost_at_s`: the newest losses. Nothing is bid before `hold_until_s`; `hold_s` is how long that hold is or was. `returning` is
+    the worker on demand that a bid is to replace, "" if there is none.
+    """
+
+    lost: float = 0.0
+    hours: float = 0.0
+    lost_at_s: tuple[float, ...] = ()
+    hold_s: float = 0.0
+    hold_until_s: float = 0.0
+    looked_at_s: float = 0.0
+    returning: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
     """A worker's totals when it began to be watched, by its report of `at_s`: see `core.watching`.
 
@@ -234,5 +251,7 @@ class ScalerState:
     credit_asked_at_s: float = 0.0  # answered or not
     boots: Mapping[str, BootRecord] = field(default_factory=dict)  # by autogroup
     hosts: Mapping[str, BootRecord] = field(default_factory=dict)  # by host id
+    bids: Mapping[str, BidRecord] = field(default_factory=dict)  # by autogroup
+    bids_at_s: float = 0.0  # when the hours of bidding were counted last
     stay_s: float = 0.0  # mean time from rent to release of workers that nothing was wrong with, 0 while none was seen
     said: tuple[str, ...] = ()  # the sentences of the last decision, so that an unchanged one is not recorded again

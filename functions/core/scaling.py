@@ -27,6 +27,7 @@ from itertools import pairwise
 from typing import Final
 
 from functions.core.attention import attention
+from functions.core.bidding import coming_back, due_to_return, told_of_holds
 from functions.core.capacity import outlook
 from functions.core.demand import Demand, observe
 from functions.core.fleet import Fleet, is_blind, unready_since
@@ -99,7 +100,8 @@ def decide(snapshot: Snapshot, *, now_s: float) -> Plan:
         now_s=now_s,
     )
     state = with_findings(state, outlook(state), sight)
-    fleet = _survey(snapshot, state, snapshot.workers, (), leaving=leaving(state, sight), now_s=now_s)
+    state, returning = coming_back(state, snapshot.offers, snapshot.autogroups, snapshot.workers, now_s=now_s)
+    fleet = _survey(snapshot, state, snapshot.workers, (), leaving=leaving(state, sight, returning=returning), now_s=now_s)
     desk = _Desk(snapshot=snapshot, in_force=now, demand=demand, now_s=now_s, state=state, astray=astray, seen=fleet).doing(repairs)
     desk = desk.saying(*_newly_avoided(desk))
     match snapshot.group.endpoint_state:
@@ -195,6 +197,7 @@ def _survey(
         acted=frozenset(action.worker_id for action in done if not isinstance(action, DestroyStray)),
         editions=editions(workers, state.rollouts, now_s=now_s),
         leaving=leaving,
+        traffic_gb_per_hour={one.name: one.traffic_gb_per_hour for one in snapshot.autogroups},
     )
 
 
@@ -287,7 +290,10 @@ def _note_need(desk: _Desk, need: Need, growth: Growth) -> _Desk:
     stay = (one for one in fleet.available(_S.READY) if one.worker_id in fleet.leaving)
     told = (f"{one.worker_id} serves until it is replaced: {fleet.leaving[one.worker_id]}." for one in stay)
     reckoned = (why(desk.snapshot.group, desk.demand, need),) if growth.actions else ()
-    return replace(desk, facts=facts, wanted=growth.wanted).saying(*blind, *told, *reckoned, *growth.sentences)
+    holding = told_of_holds(desk.snapshot.autogroups, desk.state, now_s=desk.now_s)
+    due = due_to_return(desk.snapshot.autogroups, desk.state, desk.workers, now_s=desk.now_s)
+    desk = replace(desk, facts=facts, wanted=growth.wanted | due)
+    return desk.saying(*blind, *told, *holding, *reckoned, *growth.sentences)
 
 
 def _facts(desk: _Desk, fleet: Fleet) -> Mapping[str, float]:
@@ -298,6 +304,7 @@ def _facts(desk: _Desk, fleet: Fleet) -> Mapping[str, float]:
     rollouts = desk.state.rollouts.values()
     facts["workers_outdated"] = float(len(fleet.editions.outdated))
     facts["update_failed"] = float(sum(stage(one, now_s=desk.now_s) is Stage.FAILED for one in rollouts))
+    facts["avoided_machines"] = float(sum(desk.now_s < machine.until_s for machine in desk.state.avoided))
     facts |= {"waiting": float(demand.waiting), "waiting_load": demand.waiting_load, "oldest_wait_s": demand.oldest_wait_s}
     # A figure that is unknown is left out: no reader can take it for zero.
     facts |= {"open_requests": float(demand.ahead.open_requests), "open_requests_expected": demand.ahead.open_ahead}

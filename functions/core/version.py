@@ -8,7 +8,8 @@ Not part of it, since these concern the next rent alone:
 
 * `search_params`, `search_order`, `gpu_ram`: which machine is looked for. A worker that serves on another one serves.
 * `download_gb`, `traffic_gb_per_hour`: what its offers are judged by.
-* `rental_type`, `bid_factor`, `max_bid_micro_usd`: how the next machine is paid for. Giving up one that is paid for gains nothing.
+* `rental_type`, `bid_factor`, `max_bid_micro_usd`, `on_demand_fallback`: how the next machine is paid for. Giving up one that is
+  paid for gains nothing.
 * `boot_timeout_s`: for how long to wait for it; it also holds for those that boot now.
 * `name`: autogroups of different names are different things already.
 * the group's parameters, although a worker is told `max_queue_time` at its birth: it would turn every retuning, and every
@@ -32,7 +33,7 @@ BORN_WITH: Final = ("image", "template_hash", "env", "onstart", "launch_args", "
 # A test holds the two to be all there is: whoever adds a field decides what its change takes.
 NEXT_RENT: Final = (
     *("name", "search_params", "search_order", "gpu_ram", "download_gb", "traffic_gb_per_hour"),
-    *("rental_type", "bid_factor", "max_bid_micro_usd", "boot_timeout_s"),
+    *("rental_type", "bid_factor", "max_bid_micro_usd", "on_demand_fallback", "boot_timeout_s"),
 )
 VERSION_LENGTH: Final = 12  # hexadecimal digits: 48 bits, among the few dozen versions that one autogroup ever has
 

@@ -19,6 +19,7 @@ from functions.core.model import Scope
 from functions.route.authenticate import authenticate, let_in
 from functions.route.caches import RouteCaches
 from functions.route.decision_log import RECORDS_READ_MAX, TAIL_DEFAULT, TAIL_MAX, log_of
+from functions.route.machine_rows import machine_rows
 from functions.route.opened import Opened, whole, within_limit
 from functions.route.service import RoutePorts
 from functions.route.vast_rows import autogroup_row, endpoint_row, worker_row
@@ -90,6 +91,10 @@ class _Reader:
         endpoint, autogroup = self.opened.autogroup(body)
         return self._rows(each for each in self.opened.workers(self.opened.known(endpoint)) if each.rental.autogroup == autogroup)
 
+    def endpoint_machines(self, body: Mapping[str, Any]) -> list[dict[str, Any]]:
+        group = self.opened.group(body)
+        return machine_rows(group, self.ports.store.scaler_state(group.endpoint), now_s=self.ports.clock.now_s())
+
     def endpoint_log(self, body: Mapping[str, Any]) -> dict[str, str]:
         return self._log(self.opened.group(body).endpoint, body)
 
@@ -128,6 +133,7 @@ _ASKED: Final[dict[str, Callable[[_Reader, Mapping[str, Any]], list[dict[str, An
     "/get_endpoint_workers/": _Reader.endpoint_workers,
     "/get_autogroup_workers/": _Reader.autogroup_workers,
     "/get_workergroup_workers/": _Reader.autogroup_workers,
+    "/get_endpoint_machines/": _Reader.endpoint_machines,
     "/get_endpoint_logs/": _Reader.endpoint_log,
     "/get_autogroup_logs/": _Reader.autogroup_log,
     "/get_workergroup_logs/": _Reader.autogroup_log,

@@ -26,6 +26,7 @@ TROUBLE_METRICS: Final[Mapping[str, str]] = {
     "budget_reached": "BudgetReachedCount",
     "no_offers": "NoOffersCount",
     "halted_autogroups": "AutogroupsHaltedCount",
+    "avoided_machines": "MachinesAvoidedCount",
     "update_failed": "UpdatesFailedCount",
     "releases_unconfirmed": "ReleasesUnconfirmedCount",
 }

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Final
 
+from functions.core.bidding import ways_to_rent
 from functions.core.credit import after_reading, is_due
 from functions.core.labels import label_prefix
 from functions.core.lifecycle import WorkerState
@@ -114,8 +116,10 @@ def with_offers(snapshot: Snapshot, plan: Plan, turn: Turn) -> Snapshot:
     found: dict[str, tuple[Offer, ...]] = {}
     state = snapshot.state
     for autogroup in (autogroup for autogroup in snapshot.autogroups if autogroup.name in plan.wanted):
+        ways = ways_to_rent(plan.specs.get(autogroup.name, autogroup))
         try:
-            found[autogroup.name] = tuple(turn.ports.marketplace.search(plan.specs.get(autogroup.name, autogroup))[:OFFERS_MAX])
+            searched = [turn.ports.marketplace.search(way)[: OFFERS_MAX // len(ways)] for way in ways]
+            found[autogroup.name] = tuple(chain.from_iterable(searched))
         except MarketplaceBusy:
             continue
         except MarketplaceRefused as refusal:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from functions.core.choosing import LESSON_SHARE_MAX, expected_saving
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Offer
-from functions.core.plan import Rent
+from functions.core.plan import Drain, Rent
 from functions.core.scaler_state import LearnedPerf
 from functions.core.scaling import decide
 from functions.core.snapshot import Snapshot
@@ -94,6 +94,14 @@ def test_of_two_autogroups_the_cheaper_load_wins_with_its_traffic_reckoned() -> 
     )
 
     assert [offer.offer_id for offer in _rented(snapshot)] == [200]
+
+
+def test_of_two_workers_the_one_whose_traffic_is_billed_goes_first() -> None:
+    free, billed = a_worker(1), a_worker(2, up_micro_usd_per_gb=10_000)
+    sends = an_autogroup("a", traffic_gb_per_hour=50.0)
+    plan = decide(a_snapshot(billed, free, autogroups=(sends,), state=a_state(load_per_s=90.0)), now_s=NOW_S)
+
+    assert [action.worker_id for action in plan.actions if isinstance(action, Drain)] == [billed.worker_id]
 
 
 @pytest.mark.parametrize(("log_ratio", "sd"), [(0.0, 0.45), (0.2, 0.45), (-0.3, 0.2), (1.0, 0.8)])

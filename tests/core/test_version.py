@@ -21,6 +21,7 @@ BORN: dict[str, Any] = {
     "report_addr_token": True,
 }
 NEXT: dict[str, Any] = {
+    "on_demand_fallback": True,
     "name": "b",
     "search_params": "num_gpus=2",
     "search_order": "dph_total",

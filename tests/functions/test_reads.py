@@ -10,13 +10,14 @@ import pytest
 
 from functions.adapters.function_url import HttpReply, HttpRequest
 from functions.core.lifecycle import WorkerState
-from functions.core.model import Assignments, Worker
+from functions.core.model import Assignments, Blacklist, Worker
 from functions.core.public_ids import autogroup_id, endpoint_id
 from functions.core.record import DecisionRecord
+from functions.core.scaler_state import Avoided
 from functions.route.answer import answer
 from functions.route.vast_rows import status_of, worker_row
 from protocol.report import Phase
-from tests.core.builders import NOW_S, a_condition, a_group, a_worker, an_autogroup, worker_id
+from tests.core.builders import NOW_S, a_condition, a_group, a_state, a_worker, an_autogroup, worker_id
 from tests.functions.events import an_event
 from tests.functions.reporter import PUBLIC_KEYS
 from tests.functions.router import API_KEY, EXPIRED_KEY, READ_KEY, Router, a_key, ready
@@ -65,6 +66,29 @@ def decided(router: Router, *sentences: str, at_s: float = NOW_S, **record: Any)
     router.store.put_decision(
         lease, DecisionRecord(endpoint="chat", decided_at_s=at_s, epoch=1, sentences=sentences, **made), expires_at_s=0.0
     )
+
+
+# Machines
+
+
+def test_machines_that_are_avoided_are_told_with_reason_and_end_and_what_the_owner_says(router: Router) -> None:
+    blacklist = Blacklist(machines=(7,), hosts=(5,), allow=(1002,))
+    router.store.put_group(a_group(blacklist=blacklist))
+    slow = Avoided(machine_id=1001, until_s=NOW_S + 60, since_s=NOW_S, reason="slow", host_id=3, worker_id="w0-1", fault="slow")
+    failed, over = (Avoided(machine_id=number, until_s=NOW_S + left, reason="failed") for number, left in ((1002, 60), (1003, -1)))
+    lease = router.store.acquire_lease("chat", owner="scaler", now_s=NOW_S, duration_s=1e9)
+    assert lease is not None
+    router.store.put_state(lease, a_state(avoided=(slow, failed, over)))
+    rows = ask(router, "/get_endpoint_machines/", {"endpoint": "chat"})
+
+    assert [(row["machine_id"], row["host_id"], row["status"]) for row in rows] == [
+        (1001, 3, "avoided"),
+        (1002, 0, "allowed"),
+        (7, 0, "blacklisted"),
+        (0, 5, "blacklisted"),
+    ]
+    assert (rows[0]["reason"], rows[0]["until"], rows[0]["worker_id"]) == ("slow", NOW_S + 60, "w0-1")
+    assert not any(value is None for row in rows for value in row.values())
 
 
 # Endpoints and autogroups
@@ -296,7 +320,8 @@ def test_a_read_that_is_refused_names_its_fault(
 
 
 @pytest.mark.parametrize(
-    "path", ["/get_endpoint_workers/", "/get_autogroup_workers/", "/get_endpoint_logs/", "/get_autogroup_logs/"]
+    "path",
+    ["/get_endpoint_machines/", "/get_endpoint_workers/", "/get_autogroup_workers/", "/get_endpoint_logs/", "/get_autogroup_logs/"],
 )
 def test_what_is_going_on_is_told_to_keys_that_may_read(router: Router, path: str) -> None:
     reply = send(router, an_event(path, {"id": CHAT}, bearer=API_KEY))

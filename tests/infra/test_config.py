@@ -216,6 +216,33 @@ ONE_FAULT: list[tuple[dict[str, Any], Fault]] = [
         ),
     ),
     (
+        with_autogroup(on_demand_fallback=True),
+        Fault(
+            key=f"{FAST}.on_demand_fallback",
+            value="True",
+            fault="is set although nothing is bid",
+            remedy="Set 'rental_type' to interruptible, or remove it",
+        ),
+    ),
+    (
+        with_endpoint(blacklist={"machines": [7, 9], "allow": [9]}),
+        Fault(
+            key="headgate:endpoints.llm.blacklist.allow",
+            value=None,
+            fault="machine 9 is in 'machines' too",
+            remedy="Remove it from one of them",
+        ),
+    ),
+    (
+        with_endpoint(blacklist=["gpu-7"]),
+        Fault(
+            key="headgate:endpoints.llm.blacklist.machines.0",
+            value="'gpu-7'",
+            fault="must be a valid integer",
+            remedy="Pulumi.example.yaml explains every key",
+        ),
+    ),
+    (
         with_autogroup(rental_type="interruptible", max_bid_usd=0.5, bid_factor=0.9),
         Fault(
             key=f"{FAST}.bid_factor",

@@ -66,6 +66,30 @@ def test_whoever_is_outbid_is_replaced_while_somebody_waits(stage: Stage) -> Non
     assert _S.READY in [worker.rental.state for worker in stage.workers()]
 
 
+def test_where_no_bid_is_low_enough_a_machine_is_rented_on_demand_if_that_is_allowed(stage: Stage) -> None:
+    def rented(*, fallback: bool) -> list[int | None]:
+        (autogroup,) = stage.store.load(ENDPOINT).autogroups  # type: ignore[union-attr]
+        hopeless = {"rental_type": RentalType.INTERRUPTIBLE, "max_bid_micro_usd": 1, "on_demand_fallback": fallback}
+        stage.store.put_autogroup(ENDPOINT, replace(autogroup, **hopeless))
+        stage.somebody_waits()
+        stage.run(BOOT_S)
+        return [contract.order.bid_micro_usd_per_hour for contract in stage.contracts()]
+
+    assert (rented(fallback=False), rented(fallback=True)) == ([], [None])
+
+
+def test_a_machine_on_demand_serves_in_place_of_a_bid_and_is_what_was_asked_for(stage: Stage) -> None:
+    (autogroup,) = stage.store.load(ENDPOINT).autogroups  # type: ignore[union-attr]
+    hopeless = {"rental_type": RentalType.INTERRUPTIBLE, "max_bid_micro_usd": 1, "on_demand_fallback": True}
+    stage.store.put_autogroup(ENDPOINT, replace(autogroup, **hopeless))
+    stage.somebody_waits()
+    stage.run(BOOT_S)
+    stage.somebody_waits()
+    stage.run(30.0)
+
+    assert [worker.rental.state for worker in stage.workers()] == [_S.READY]
+
+
 def test_the_login_of_a_private_image_comes_from_the_secrets_and_is_nowhere_in_the_table(stage: Stage) -> None:
     stage.settings = replace(stage.settings, image_login={"chat/a": "-u me -p very-secret registry.test"})
     asked: list[RentRequest] = []
