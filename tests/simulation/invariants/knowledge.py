@@ -53,6 +53,8 @@ def _unfounded(action: Action, done: Tick) -> str | None:
     group = done.snapshot.group
     if not isinstance(action, _SHRINKING) or group.endpoint_state is not EndpointState.ACTIVE:
         return None
+    if isinstance(action, Destroy) and action.fault is not None:
+        return None
     worker = next(each for each in done.snapshot.workers if each.worker_id == action.worker_id)
     configured = {autogroup.name for autogroup in done.snapshot.autogroups}
     if worker.rental.autogroup not in configured or headroom(group, done.snapshot.workers, ()).exceeded:
@@ -63,5 +65,5 @@ def _unfounded(action: Action, done: Tick) -> str | None:
 def _serves(worker: Worker, done: Tick) -> bool:
     well = worker.condition.phase is Phase.READY and is_heard(worker, now_s=done.decided_at_s)
     listed = (each for each in done.snapshot.listing or () if each.instance_id == worker.rental.instance_id)
-    wrong = any(mismatch(worker.rental, each) is not None or not each.wants_running for each in listed)
+    wrong = any(mismatch(worker.rental, each) is not None or not each.running or each.failed for each in listed)
     return worker.rental.state is WorkerState.READY and well and not wrong
