@@ -120,7 +120,7 @@ class HostileWorld:
     def calm_down(self) -> None:
         """Turn every fault off."""
         self.story.tell("world", Kind.PHASE, "Nothing goes wrong any more.")
-        self.hostile = False
+        self.hostile, self.machines.hostile = False, False
         self.world.plan.put(FaultOptions())
         self.world.spare()
         self.air.loss, self.air.delay_s_max, self.air.repeats, self.air.lingering, self.air.down_until_s = 0.0, 0.2, 0.0, 0.0, 0.0
