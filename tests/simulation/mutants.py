@@ -20,6 +20,7 @@ from functions.route import snapshot
 from functions.scale import apply, tick, turn
 from pyworker.ledger import Ledger
 from tests.fakes.store import MemoryStore
+from tests.simulation import mortal
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
 
@@ -57,7 +58,8 @@ def repeat_a_create_after_a_timeout(patch: pytest.MonkeyPatch) -> None:
 
 
 def go_on_without_the_lease(patch: pytest.MonkeyPatch) -> None:
-    """Neither look at the lease before an effect nor fence a write by its epoch."""
+    """Neither look at the lease before an effect nor fence a write by its epoch, where processes are suspended more often."""
+    patch.setattr(mortal, "PAUSE_CHANCE", 8 * mortal.PAUSE_CHANCE)
     patch.setattr(turn.Tenure, "lease", lambda tenure: tenure._lease)  # noqa: SLF001 - a mutant is made inside
     patch.setattr(MemoryStore, "_fenced", lambda store, lease: store._of(lease.endpoint))  # noqa: SLF001 - a mutant is made inside
 

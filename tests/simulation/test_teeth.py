@@ -25,12 +25,12 @@ from tests.simulation.invariants.knowledge import Knowledge
 from tests.simulation.invariants.replays import Replays
 from tests.simulation.mutants import CAUGHT_BY, Mutate
 
-SEEDS_TRIED_MAX: Final = 60
+SEEDS_TRIED_MAX: Final = 20
 # Where each was found first: tried first, since a seed's history changes with the code.
 FOUND_BY: Final[Mapping[str, tuple[int, ...]]] = {
     "release_before_it_is_confirmed": (5, 13, 22),
     "repeat_a_create_after_a_timeout": (18, 22, 47),
-    "go_on_without_the_lease": (13, 3, 6),
+    "go_on_without_the_lease": (10, 25, 36, 52),
     "believe_that_what_is_not_listed_is_gone": (5, 13, 22),
     "take_unknown_demand_for_none": (7, 9, 25),
     "wait_for_a_boot_for_ever": (2, 25, 49),
@@ -56,9 +56,8 @@ A_TICKET: Final = Ticket(
 def test_a_deliberate_bug_is_noticed_by_some_of_the_first_seeds(mutate: Mutate, monkeypatch: pytest.MonkeyPatch) -> None:
     mutate(monkeypatch)
     seeds = dict.fromkeys((*FOUND_BY.get(mutate.__name__, ()), *range(SEEDS_TRIED_MAX)))
-    found = next((text for seed in seeds if (text := _violation(seed))), "nothing")
 
-    assert re.search(CAUGHT_BY[mutate], found)
+    assert any(re.search(CAUGHT_BY[mutate], _violation(seed)) for seed in seeds)
 
 
 def _violation(seed: int) -> str:
