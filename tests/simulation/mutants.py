@@ -20,7 +20,7 @@ from functions.route import snapshot
 from functions.scale import apply, tick, turn
 from pyworker.ledger import Ledger
 from tests.fakes.store import MemoryStore
-from tests.simulation import mortal
+from tests.simulation import hostile, mortal
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
 
@@ -84,7 +84,8 @@ def leave_strays_alone(patch: pytest.MonkeyPatch) -> None:
 
 
 def take_unknown_demand_for_none(patch: pytest.MonkeyPatch) -> None:
-    """Read an empty memory as a demand of zero, measured for ever."""
+    """Read an empty memory as a demand of zero, measured for ever, where the memory is lost more often."""
+    patch.setattr(hostile, "MEMORY_LOST_CHANCE", 10 * hostile.MEMORY_LOST_CHANCE)
     honest = demand.observe
 
     def presuming(seen: Any, *, now_s: float) -> Any:
