@@ -15,7 +15,7 @@ from bench.instant_aws import InstantAws
 from bench.lambda_process import LambdaProcess
 from bench.route import EVENT
 from functions.adapters.dynamodb_items import attributes_of, scaler_key, worker_key
-from functions.adapters.spec_codec import spec_attribute
+from functions.adapters.spec_codec import state_attribute
 from functions.core.model import Assignments
 from functions.route.snapshot import SHARDS_READ_MAX, SNAPSHOT_TTL_S
 from infra.route import MEMORY_MB
@@ -60,6 +60,8 @@ def _value_bytes(held: dict[str, Any]) -> int:
     [(kind, value)] = held.items()
     if kind == "L":
         return 3 + sum(1 + _value_bytes(each) for each in value)
+    if kind == "B":
+        return len(value)
     return len(value.encode()) if kind == "S" else 1 + (len(value) + 1) // 2
 
 
@@ -121,7 +123,7 @@ def test_an_idle_tick_writes_what_the_model_says() -> None:
         "epoch": {"N": "1234567"},
         "shards": {"N": "1"},
     }
-    kib = math.ceil(item_bytes({**scaler_key(ENDPOINT), **lease, "state": spec_attribute(records.state)}) / 1_024)
+    kib = math.ceil(item_bytes({**scaler_key(ENDPOINT), **lease, "state": state_attribute(records.state)}) / 1_024)
 
     assert list(stage.store.calls)[:-1] == ["acquire_lease", "load", "put_state", "release_lease"]
     assert 0.6 * cost.IDLE_WRITES < 3 * kib <= cost.IDLE_WRITES
