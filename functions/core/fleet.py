@@ -42,6 +42,7 @@ class Fleet:
     _serving: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
     _running: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
     _cold: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
+    _perf: dict[str, float] = field(init=False, repr=False, compare=False, default_factory=dict)  # asked for again and again
 
     def __post_init__(self) -> None:
         configured = [worker for worker in self.workers if self.is_configured(worker)]
@@ -55,7 +56,10 @@ class Fleet:
 
     def perf(self, worker: Worker) -> float:
         """Return the expected load per second of a worker, 0 where nothing can be expected."""
-        return self.outlook.of_worker(worker) or 0.0
+        known = self._perf.get(worker.worker_id)
+        if known is None:
+            known = self._perf[worker.worker_id] = self.outlook.of_worker(worker) or 0.0
+        return known
 
     def value(self, worker: Worker) -> float:
         """Return load per second per dollar that the worker bills in an hour while it serves, traffic included."""

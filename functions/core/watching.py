@@ -86,11 +86,10 @@ def watch(state: ScalerState, workers: tuple[Worker, ...], waiting: Iterable[Wai
 def _looked(before: Watch, worker: Worker) -> Watch:
     said = worker.condition
     waits_for_answer = worker.assignments.reqnum - before.reqnum >= SENT_MIN and not _arrived(before, worker)
-    return replace(
-        before,
-        queued=before.queued and said.in_flight > said.slots > 0,
-        sent_at_s=(before.sent_at_s or said.reported_at_s) if waits_for_answer else 0.0,
-    )
+    queued = before.queued and said.in_flight > said.slots > 0
+    sent_at_s = (before.sent_at_s or said.reported_at_s) if waits_for_answer else 0.0
+    same = queued == before.queued and sent_at_s == before.sent_at_s
+    return before if same else replace(before, queued=queued, sent_at_s=sent_at_s)
 
 
 def _arrived(watched: Watch, worker: Worker) -> bool:
