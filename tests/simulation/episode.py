@@ -23,6 +23,8 @@ SETTLE_LOOK_S: Final = 60.0
 STORMY_EVERY: Final = 3
 SERVED_OF_LATE_S: Final = 600.0
 REST_S: Final = 900.0
+# Three workers in a row may each take the whole time that a boot is given (600 s) before a version has failed.
+UPDATE_S_MAX: Final = 3_600.0
 # Requests of 225 load on average: the slowest machine that the autogroups ask for carries that alone.
 CALM_PER_S: Final = 0.02
 # More than one machine serves: a line forms, whose order is judged.
@@ -56,6 +58,7 @@ def play(seed: int, *, hears: Callable[[Line], None] | None = None) -> Episode:
     world.calm_down()
     if not stormy:
         _serve(world)
+        _update(world)
         _rest(world)
         _remove(world)
     return Episode(
@@ -84,6 +87,17 @@ def _serve(world: HostileWorld) -> None:
     world.watch.order.judging = False
     _demand(world.clients.served > served, "with demand, offers, budget and credit a request is served")
     _demand(given_up == 0, "nobody waits in vain")
+
+
+def _update(world: HostileWorld) -> None:
+    """Let every update end, which may need the place that its sentence asks for."""
+    for _ in range(int(UPDATE_S_MAX / SETTLE_LOOK_S)):
+        if not world.updates.behind():
+            break
+        world.updates.heed()
+        world.live(rate_per_s=CALM_PER_S, duration_s=SETTLE_LOOK_S)
+    behind = world.updates.behind()
+    _demand(not behind, f"every worker comes to run what is due ({', '.join(behind)})")
 
 
 def _rest(world: HostileWorld) -> None:

@@ -4,7 +4,8 @@ The real scaler, routers and report function run; the marketplace adapter is the
 books. What goes wrong is named in `story.Fault`: lost answers before and after the effect, rate limits, 5xx, late answers, empty
 and lagging lists, table outages, a crash or a long pause before or after any port call of a scaler, a lost memory, late, duplicate
 and missing invocations, two scalers at once, late, lost and repeated reports, minutes in which no report arrives, clocks that
-differ, unused and repeated tickets, machines that never load, lie about their performance, fall silent, vanish and come back.
+differ, unused and repeated tickets, machines that never load, lie about their performance, cannot be reached, fall silent, vanish
+and come back; and people who change the image, to one that never serves or back, or ask for an update, while another is under way.
 
 `torment` lets it all happen; `recover` turns the faults off and lets a working world follow. Every step is watched by
 `invariants`. One seed gives one history.
@@ -43,6 +44,7 @@ from tests.simulation.machines import Machines
 from tests.simulation.market import BOOT_TIMEOUT_S, random_autogroups, random_group, random_market
 from tests.simulation.mortal import Crash, Environment, Life
 from tests.simulation.story import Fault, Kind, Story
+from tests.simulation.updates import Updates
 from tests.simulation.wire import Wire
 from tests.simulation.workers import Air, SimulatedWorker
 
@@ -87,6 +89,7 @@ class HostileWorld:
     wire: Wire = field(init=False)
     clients: Clients = field(init=False)
     air: Air = field(init=False)
+    updates: Updates = field(init=False)
 
     def __post_init__(self) -> None:
         """Build the world and begin its lives."""
@@ -105,7 +108,9 @@ class HostileWorld:
             world=self.world, clock=self.clock, rng=self.rng, story=self.story, machines=self.machines, watch=self.watch
         )
         self.clients = self._clients()
+        self.updates = self._updates()
         self.clients.begin()
+        self.updates.begin()
         self._schedule()
         self._observe()
 
@@ -128,7 +133,8 @@ class HostileWorld:
         for clock in self.clocks:
             clock.ahead_s = 0.0
         for process in self.machines.processes.values():
-            process.lies, process.clock_ahead_s = 1.0, 0.0
+            process.lies, process.clock_ahead_s, process.deaf = 1.0, 0.0, False
+        self.updates.put_right()
 
     def live(self, *, rate_per_s: float, duration_s: float) -> None:
         """Let time pass at this demand."""
@@ -268,6 +274,16 @@ class HostileWorld:
             deliver=self.machines.deliver,
             abandoned=0.05,
             replayed=0.05,
+        )
+
+    def _updates(self) -> Updates:
+        return Updates(
+            endpoint=ENDPOINT,
+            store=self.store,
+            clock=self.clock,
+            rng=random.Random(f"{self.seed}/updates"),  # so that the other dice of every seed fall as before
+            story=self.story,
+            hostile=lambda: self.hostile,
         )
 
     def wake(self, endpoint: str) -> None:

@@ -17,6 +17,7 @@ from tests.simulation.clock import SimulatedClock
 from tests.simulation.story import Fault, Kind, Story
 from tests.simulation.workers import Air, SimulatedWorker
 
+DEAF_SHARE: Final = 0.05
 LIES_SHARE: Final = 0.1
 LIES_FACTOR: Final = 3.0
 WORKER_CLOCKS_APART_S: Final = 20.0  # rented machines' clocks, after the control plane has told them the time
@@ -101,8 +102,11 @@ class Machines:
         contract = self.world.contracts.all[contract_id]
         again = contract_id in self.processes
         lies = self.hostile and self.rng.random() < LIES_SHARE
+        # Not drawn from the world's own dice: whoever adds a fault to them deals every seed another history.
+        deaf = self.hostile and random.Random(contract_id).random() < DEAF_SHARE
         worker = SimulatedWorker(
             contract_id=contract_id,
+            deaf=deaf,
             env=container_environment(contract),
             air=self.air,
             run_id=f"run-{self.rng.getrandbits(48)}",
@@ -110,6 +114,8 @@ class Machines:
             lies=LIES_FACTOR if lies else 1.0,
             clock_ahead_s=self.rng.uniform(-WORKER_CLOCKS_APART_S, WORKER_CLOCKS_APART_S) if self.hostile else 0.0,
         )
+        if deaf:
+            self.story.suffers(worker.worker_id, Fault.DEAF)
         if lies:
             self.story.suffers(worker.worker_id, Fault.LIES)
         self.processes[contract_id] = worker

@@ -35,6 +35,7 @@ class Fault(enum.StrEnum):
     LIST_LAGS = "list lags"
     LIST_EMPTY = "list empty"
     NEVER_READY = "machine never loads"
+    DEAF = "port unreachable"
     LIES = "machine lies about perf"
     SLOW = "machine slower than offered"
     SILENT = "machine falls silent"
@@ -45,6 +46,11 @@ class Fault(enum.StrEnum):
     MISRENTED = "another machine than asked for"
     TICKET_UNUSED = "ticket never used"
     TICKET_REPLAYED = "ticket used twice"
+    CHANGED = "autogroup changed"
+    CHANGED_TO_BAD = "autogroup changed to what never serves"
+    CHANGED_MIDWAY = "changed while an update was under way"
+    UPDATE_ASKED = "update asked for"
+    UPDATE_CALLED_OFF = "update called off"
 
 
 class Kind(enum.StrEnum):

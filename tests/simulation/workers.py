@@ -2,11 +2,13 @@
 
 A worker reads its identity from the environment that it was born with, reports through the real report service, and keeps the real
 worker's books: tickets are verified, admitted and written off by `protocol.ticket` and `pyworker.ledger`. Its requests
-are served one after another at its true performance; what it claims may differ (`lies`), and so may its clock.
+are served one after another at its true performance; what it claims may differ (`lies`), so may its clock, and
+the port that it reports may be closed (`deaf`).
 """
 
 from __future__ import annotations
 
+import enum
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +28,16 @@ from tests.simulation.story import Fault, Kind, Story
 REPORT_S: Final = 5.0
 MEASURE_S: Final = 6.0
 PERF_PER_DLPERF: Final = 2.0
+
+
+class Image(enum.StrEnum):
+    """What a worker may run."""
+
+    FIRST = "worker"
+    SECOND = "worker:2"
+    THIRD = "worker:3"
+    FAILS = "worker:fails"  # reports an error
+    HANGS = "worker:hangs"  # loads for ever
 
 
 @dataclass(slots=True)
@@ -81,6 +93,7 @@ class SimulatedWorker:
     run_id: str
     load_s: float
     lies: float = 1.0
+    deaf: bool = False
     clock_ahead_s: float = 0.0
     alive: bool = True
     frozen: bool = False
@@ -109,7 +122,7 @@ class SimulatedWorker:
     @property
     def reachable(self) -> bool:
         """Whether a request would be answered."""
-        return self.alive and not self.frozen and self.phase is Phase.READY
+        return self.alive and not self.frozen and not self.deaf and self.phase is Phase.READY
 
     @property
     def in_flight(self) -> int:
@@ -121,9 +134,15 @@ class SimulatedWorker:
         clock = self.air.clock
         self.began_s = clock.now_s()
         clock.after(self.load_s / 2, lambda: self._enter(Phase.LOADING))
-        clock.after(self.load_s, lambda: self._enter(Phase.MEASURING))
-        clock.after(self.load_s + MEASURE_S, lambda: self._enter(Phase.READY))
         clock.after(1.0, self._report_for_ever)
+        match self.env["SIM_IMAGE"]:
+            case Image.FAILS:
+                clock.after(self.load_s, lambda: self._enter(Phase.ERROR))
+            case Image.HANGS:
+                pass
+            case _:
+                clock.after(self.load_s, lambda: self._enter(Phase.MEASURING))
+                clock.after(self.load_s + MEASURE_S, lambda: self._enter(Phase.READY))
 
     def take(self, wire: Mapping[str, Any]) -> bool:
         """Serve a request; False when it cannot be reached, or refuses the ticket."""
@@ -185,6 +204,7 @@ class SimulatedWorker:
             finished_load=totals.finished_load,
             written_off_load=totals.written_off_load,
             in_flight=totals.in_flight,
+            error="the engine cannot start" if self.phase is Phase.ERROR else "",
             finished_requests=totals.finished_requests,
             failed_requests=totals.failed_requests,
         )
