@@ -9,7 +9,7 @@ of them was asked for. Each edition goes through the same stages:
 * SETTLING: its secrets have just changed. Execution environments know a secret for minutes longer than it is; while two of them may
   take turns, nothing follows from what one of them sees.
 * PROVING: a single worker of it, on *probation*, is rented beside the others. It serves, yet makes nobody dispensable, and
-  what is missing meanwhile is rented as the last edition that was proven.
+  what is missing meanwhile, even if there are no others, is rented as the last edition that was proven.
 * CURRENT: workers of other editions are outdated, and replaced (`core.renewing`).
 * FAILED: the last edition that was proven is what workers should be again; those of this one are outdated. Where that cannot be
   rented any more, since its secrets are gone, what there is stays, and one of this edition is rented only if nothing runs at all.
@@ -192,8 +192,8 @@ class Editions:
     """The held workers that are not simply what they should be, by id.
 
     `outdated` are to be replaced. `on_probation` are of an edition that is being proven, and carry nothing that makes others
-    dispensable, while there are others; `uncounted` of these do not even count as coming, since what is missing can be rented as
-    something that is known to work.
+    dispensable, while there are others; `uncounted` do not even count as coming, since what is missing can be rented as something
+    that is known to work: these, and one that boots alone.
     """
 
     outdated: frozenset[str] = frozenset()
@@ -208,6 +208,7 @@ def editions(workers: Iterable[Worker], rollouts: Mapping[str, Rollout], *, now_
     outdated: dict[str, str] = {}
     on_probation: dict[str, set[str]] = {}
     others: set[str] = set()
+    booting: set[str] = set()
     for worker in workers:
         name = worker.rental.autogroup
         rollout = under_way.get(name)
@@ -218,10 +219,14 @@ def editions(workers: Iterable[Worker], rollouts: Mapping[str, Rollout], *, now_
             on_probation.setdefault(name, set()).add(worker.worker_id)
         elif worker.rental.state in _OF_USE:
             others.add(name)
+        if worker.rental.state in {_S.RENTING, _S.BOOTING}:
+            booting.add(worker.worker_id)
         if not _is_as_it_should(worker, rollout, now_s=now_s):
             outdated[worker.worker_id] = name
     beside = {name: ids for name, ids in on_probation.items() if name in others}
-    uncounted = (ids for name, ids in beside.items() if can_fall_back(rollouts[name]))
+    # One that is alone may never come either: whoever waits is not to wait for it alone.
+    unsure = {name: ids if name in others else ids & booting for name, ids in on_probation.items()}
+    uncounted = (ids for name, ids in unsure.items() if can_fall_back(rollouts[name]))
     return Editions(
         outdated=frozenset(outdated),
         on_probation=frozenset().union(*beside.values()),

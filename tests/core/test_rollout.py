@@ -277,6 +277,16 @@ def test_from_nothing_the_new_version_is_tried_by_who_asks() -> None:
     assert _versions(decided(rollout=proving(), load_per_s=90.0)) == [V2]
 
 
+def test_whoever_asks_does_not_wait_for_a_trial_alone() -> None:
+    plan = decided(new(2, _S.BOOTING), rollout=proving(), load_per_s=90.0)
+
+    assert _versions(plan) == [V1]
+
+
+def test_a_trial_that_serves_alone_is_followed_by_none_that_is_not_needed() -> None:
+    assert _versions(decided(new(2, age_s=PROVING_S - 1), rollout=proving(), load_per_s=90.0)) == []
+
+
 def test_without_its_secrets_the_version_before_is_not_rented_and_that_is_said() -> None:
     wanted = remembered(decided(rollout=steady(), secrets={"a": "new"})).wanted
     rollout = failed(wanted=wanted, secrets="new")

@@ -57,8 +57,8 @@ def play(seed: int, *, hears: Callable[[Line], None] | None = None) -> Episode:
         _remove(world)
     world.calm_down()
     if not stormy:
-        _serve(world)
         _update(world)
+        _serve(world)
         _rest(world)
         _remove(world)
     return Episode(

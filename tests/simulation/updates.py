@@ -67,7 +67,7 @@ class Updates:
         """Return the workers that stay and are not what they should be, or of which that is still to be found out."""
         rollouts, now_s = self.store.scaler_state(self.endpoint).rollouts, self.clock.now_s()
         staying = (worker for worker in self.store.fleet(self.endpoint).values() if worker.rental.state in _STAYS)
-        return [worker.worker_id for worker in staying if _is_behind(worker, rollouts[worker.rental.autogroup], now_s=now_s)]
+        return [worker.worker_id for worker in staying if _is_behind(worker, rollouts.get(worker.rental.autogroup), now_s=now_s)]
 
     def heed(self) -> None:
         """Raise the ceiling that leaves an update no place, as the last decision says."""
@@ -76,7 +76,7 @@ class Updates:
         told = " ".join(self.store.decisions(self.endpoint)[-1].sentences)
         if "Raise max_workers" in told:
             group = replace(group, max_workers=group.max_workers + 1)
-        elif "Raise max_hourly_cost_usd" in told:
+        elif "Raise max_hourly_cost_usd" in told or "over the budget" in told:
             dearer = group.max_hourly_cost_micro_usd + DEARER_MICRO_USD_PER_HOUR
             group = replace(group, max_hourly_cost_micro_usd=dearer)
         else:
@@ -108,9 +108,11 @@ class Updates:
         rollout = self.store.scaler_state(self.endpoint).rollouts.get(name)
         mine = (one for one in self.store.fleet(self.endpoint).values() if one.rental.autogroup == name)
         staying = (one for one in mine if one.rental.state in _STAYS)
-        return rollout is not None and any(_is_behind(one, rollout, now_s=self.clock.now_s()) for one in staying)
+        return any(_is_behind(one, rollout, now_s=self.clock.now_s()) for one in staying)
 
 
-def _is_behind(worker: Worker, rollout: Rollout, *, now_s: float) -> bool:
+def _is_behind(worker: Worker, rollout: Rollout | None, *, now_s: float) -> bool:
+    if rollout is None:  # forgotten a moment ago
+        return True
     unsure = stage(rollout, now_s=now_s) in {Stage.SETTLING, Stage.PROVING}
     return unsure or not is_of(due(rollout, now_s=now_s), worker.rental, rollout)
