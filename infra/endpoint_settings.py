@@ -19,7 +19,8 @@ from infra.config_faults import STRICT, refusal
 from infra.offer_query import query_fields
 from infra.schedule_settings import SCHEDULES_MAX, ScheduleSettings
 
-WORKERS_MAX: Final = 10_000
+# The marketplace lists an account's instances 25 at a time, once a second: a thousand take most of one invocation of the scaler.
+WORKERS_MAX: Final = 1_000
 NAME_LENGTH_MAX: Final = 48  # two names, a stack and a worker's id fit the marketplace's label of 256
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 

@@ -32,7 +32,7 @@ ONE_FAULT: list[tuple[dict[str, Any], Fault]] = [
             key="headgate:endpoints.llm.max_workers",
             value="0",
             fault="must be greater than or equal to 1",
-            remedy="Set the most workers the group may have, running or stopped (1 to 10000)",
+            remedy="Set the most workers the group may have, running or stopped (1 to 1000)",
         ),
     ),
     (
@@ -41,7 +41,7 @@ ONE_FAULT: list[tuple[dict[str, Any], Fault]] = [
             key="headgate:endpoints.llm.max_workers",
             value="'4'",
             fault="must be a valid integer",
-            remedy="Set the most workers the group may have, running or stopped (1 to 10000)",
+            remedy="Set the most workers the group may have, running or stopped (1 to 1000)",
         ),
     ),
     (
