@@ -13,7 +13,7 @@ import pytest
 from tests.e2e.running import Running
 from tests.waiting import until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 AT_ZERO = "Both endpoint groups are at zero"
 
