@@ -91,16 +91,23 @@ def _serve(world: HostileWorld) -> None:
 
 def _update(world: HostileWorld) -> None:
     """Let every update end, which may need the place that its sentence asks for."""
+    behind = _after_updates(world, rate_per_s=CALM_PER_S)
+    _demand(not behind, f"every worker comes to run what is due ({', '.join(behind)})")
+
+
+def _after_updates(world: HostileWorld, *, rate_per_s: float) -> list[str]:
+    """Let time pass until no update is under way, and return the workers that are behind even then."""
     for _ in range(int(UPDATE_S_MAX / SETTLE_LOOK_S)):
         if not world.updates.behind():
             break
         world.updates.heed()
-        world.live(rate_per_s=CALM_PER_S, duration_s=SETTLE_LOOK_S)
-    behind = world.updates.behind()
-    _demand(not behind, f"every worker comes to run what is due ({', '.join(behind)})")
+        world.live(rate_per_s=rate_per_s, duration_s=SETTLE_LOOK_S)
+    return world.updates.behind()
 
 
 def _rest(world: HostileWorld) -> None:
+    # An autogroup that had no worker may only be proven now that it has one; its trials are few and end by themselves.
+    _after_updates(world, rate_per_s=0.0)
     world.live(rate_per_s=0.0, duration_s=REST_S)
     resting = [contract.phase for contract in world.watch.scene.ours()]
     _demand(not GPU_BILLED & set(resting), "what nobody asks for is not run")
