@@ -34,21 +34,21 @@ def release(fleet: Fleet, need: Need) -> tuple[Action, ...]:
         return ()
     booting = _spare_booting(fleet, need)
     # What boots is expected to carry something; only what has been measured can make something else dispensable.
-    held = _balance(fleet, (*fleet.serving(), *fleet.cold()), load_min=need.held_load, workers_min=need.held_workers)
+    held = balance(fleet, (*fleet.serving(), *fleet.cold()), load_min=need.held_load, workers_min=need.held_workers)
     serving, held = _spare_serving(fleet, need, held)
     return (*booting, *serving, *_spare_cold(fleet, need, held))
 
 
 def mend(fleet: Fleet, room: Headroom) -> tuple[Action, ...]:
     """Return what must leave because a ceiling is broken; what is leaving already counts as gone."""
-    leaving = [worker for worker in fleet.workers if _is_leaving(worker)]
+    leaving = [worker for worker in fleet.workers if is_leaving(worker)]
     workers = room.workers + len(leaving)
     micro_usd_per_hour = room.micro_usd_per_hour + sum(worker.rental.running_micro_usd_per_hour for worker in leaving)
     actions: list[Action] = []
     for worker in _expendable(fleet):
         if workers >= 0 and micro_usd_per_hour >= 0:
             break
-        actions.append(_dismiss(worker, "over the ceiling of the group"))
+        actions.append(dismiss(worker, "over the ceiling of the group"))
         workers, micro_usd_per_hour = workers + 1, micro_usd_per_hour + worker.rental.running_micro_usd_per_hour
     return tuple(actions)
 
@@ -59,7 +59,7 @@ def retire(fleet: Fleet, need: Need) -> tuple[Action, ...]:
     leaving = fleet.available(_S.BOOTING, _S.STOPPED, *((_S.READY,) if carried else ()))
     gone = "its autogroup is no longer configured"
     return tuple(
-        _dismiss(worker, fleet.leaving.get(worker.worker_id, gone)) for worker in leaving if not fleet.is_configured(worker)
+        dismiss(worker, fleet.leaving.get(worker.worker_id, gone)) for worker in leaving if not fleet.is_configured(worker)
     )
 
 
@@ -82,7 +82,7 @@ def excess(group: EndpointGroup, room: Headroom) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Balance:
+class Balance:
     """A number of workers and what they carry, against what is needed of them."""
 
     load: float
@@ -90,22 +90,28 @@ class _Balance:
     load_min: float
     workers_min: int
 
+    @property
+    def enough(self) -> bool:
+        """Tell whether they cover the need."""
+        return self.load >= self.load_min and self.workers >= self.workers_min
+
     def spares(self, perf: float) -> bool:
         """Tell whether the rest still covers the need without one worker of this performance."""
         return self.load - perf >= self.load_min and self.workers - 1 >= self.workers_min
 
-    def less(self, perf: float) -> _Balance:
+    def less(self, perf: float) -> Balance:
         """Return the balance without it."""
         return replace(self, load=self.load - perf, workers=self.workers - 1)
 
 
-def _balance(fleet: Fleet, workers: tuple[Worker, ...], *, load_min: float, workers_min: int) -> _Balance:
-    return _Balance(load=fleet.load(workers), workers=len(workers), load_min=load_min, workers_min=workers_min)
+def balance(fleet: Fleet, workers: tuple[Worker, ...], *, load_min: float, workers_min: int) -> Balance:
+    """Return what these workers carry, against this need."""
+    return Balance(load=fleet.load(workers), workers=len(workers), load_min=load_min, workers_min=workers_min)
 
 
 def _spare_booting(fleet: Fleet, need: Need) -> tuple[Action, ...]:
-    held = _balance(fleet, (*fleet.running(), *fleet.cold()), load_min=need.held_load, workers_min=need.held_workers)
-    running = _balance(fleet, fleet.running(), load_min=need.running_load, workers_min=need.kept_workers)
+    held = balance(fleet, (*fleet.running(), *fleet.cold()), load_min=need.held_load, workers_min=need.held_workers)
+    running = balance(fleet, fleet.running(), load_min=need.running_load, workers_min=need.kept_workers)
     sooner = _carried_sooner(fleet)
     actions: list[Action] = []
     booting = (one for one in fleet.available(_S.BOOTING) if one.rental.autogroup not in fleet.editions.under_way)
@@ -117,7 +123,7 @@ def _spare_booting(fleet: Fleet, need: Need) -> tuple[Action, ...]:
         carried, workers = sooner.get(worker.worker_id, (0.0, 0))
         covered = carried >= need.running_load and workers >= need.kept_workers and running.spares(perf) and held.spares(perf)
         if perf > 0 and covered and not begun_lately and fleet.is_configured(worker):
-            actions.append(_dismiss(worker, "no longer needed, and not ready yet"))
+            actions.append(dismiss(worker, "no longer needed, and not ready yet"))
             running, held = running.less(perf), held.less(perf)
     return tuple(actions)
 
@@ -138,16 +144,16 @@ def _carried_sooner(fleet: Fleet) -> dict[str, tuple[float, int]]:
     return sooner
 
 
-def _spare_serving(fleet: Fleet, need: Need, held: _Balance) -> tuple[tuple[Action, ...], _Balance]:
+def _spare_serving(fleet: Fleet, need: Need, held: Balance) -> tuple[tuple[Action, ...], Balance]:
     workers = fleet.serving()
-    serving = _balance(fleet, workers, load_min=need.running_load, workers_min=need.kept_workers)
-    lasting = _balance(fleet, fleet.lasting(workers), load_min=need.running_load, workers_min=need.kept_workers)
-    drains_max = len(workers) if need.idle else max(1, len(workers) // _DRAINS_PER_TICK_DIVISOR)
+    serving = balance(fleet, workers, load_min=need.running_load, workers_min=need.kept_workers)
+    lasting = balance(fleet, fleet.lasting(workers), load_min=need.running_load, workers_min=need.kept_workers)
+    most = drains_max(fleet, need)
     why = "nothing has been asked for long enough" if need.idle else "the others carry the load"
     actions: list[Action] = []
     for worker in _worst_first(fleet, fleet.lasting(workers)):
         perf = fleet.perf(worker)
-        if worker.worker_id not in fleet.acted and len(actions) < drains_max and serving.spares(perf) and lasting.spares(perf):
+        if worker.worker_id not in fleet.acted and len(actions) < most and serving.spares(perf) and lasting.spares(perf):
             dispensable = need.shortage_s <= 0 and held.spares(perf)
             to = _S.DESTROYING if dispensable else _S.STOPPING
             actions.append(Drain(worker_id=worker.worker_id, to=to, reason=why))
@@ -155,13 +161,13 @@ def _spare_serving(fleet: Fleet, need: Need, held: _Balance) -> tuple[tuple[Acti
     return tuple(actions), held
 
 
-def _spare_cold(fleet: Fleet, need: Need, held: _Balance) -> tuple[Action, ...]:
+def _spare_cold(fleet: Fleet, need: Need, held: Balance) -> tuple[Action, ...]:
     actions: list[Action] = []
     for worker in _worst_first(fleet, (one for one in fleet.available(_S.STOPPED) if fleet.is_configured(one))):
         perf = fleet.perf(worker)
         if held.spares(perf) and _has_cost_its_worth(worker, need, now_s=fleet.now_s):
             stopped_h = (fleet.now_s - worker.rental.state_since_s) / 3_600
-            actions.append(_dismiss(worker, f"not needed for {stopped_h:.1f} h: its storage has cost what being short of it would"))
+            actions.append(dismiss(worker, f"not needed for {stopped_h:.1f} h: its storage has cost what being short of it would"))
             held = held.less(perf)
     return tuple(actions)
 
@@ -183,12 +189,20 @@ def _expendable(fleet: Fleet) -> list[Worker]:
     return [worker for state in (_S.STOPPED, _S.BOOTING, _S.READY) for worker in _worst_first(fleet, fleet.available(state))]
 
 
-def _is_leaving(worker: Worker) -> bool:
+def drains_max(fleet: Fleet, need: Need) -> int:
+    """Return how many serving workers one decision may drain."""
+    serving = len(fleet.serving())
+    return serving if need.idle else max(1, serving // _DRAINS_PER_TICK_DIVISOR)
+
+
+def is_leaving(worker: Worker) -> bool:
+    """Tell whether the worker is on its way to be destroyed."""
     state = worker.rental.state
     return state is _S.DESTROYING or (state is _S.DRAINING and worker.rental.drain_to is _S.DESTROYING)
 
 
-def _dismiss(worker: Worker, reason: str) -> Action:
+def dismiss(worker: Worker, reason: str) -> Action:
+    """Return what gives the worker back: one that serves is drained first."""
     if worker.rental.state is _S.READY:
         return Drain(worker_id=worker.worker_id, to=_S.DESTROYING, reason=reason)
     assert worker.rental.instance_id is not None, f"{worker.worker_id} is {worker.rental.state} without an instance"

@@ -30,14 +30,14 @@ from functions.core.fleet import Fleet
 from functions.core.growing import Growth, Market, Shortage
 from functions.core.lifecycle import COMING_OR_SERVING, HELD, WorkerState
 from functions.core.model import EndpointGroup, Offer, Worker
-from functions.core.plan import Action, Destroy, Drain, Rent
+from functions.core.plan import Action, Drain, Rent
 from functions.core.pricing import Headroom, dollars
+from functions.core.releasing import Balance, balance, dismiss, drains_max, is_leaving
 from functions.core.rollout import Renting, Stage, can_fall_back, due, is_of, is_tried, stage
 from functions.core.scaler_state import Edition, Rollout
 from functions.core.sizing import Need
 from functions.core.snapshot import Snapshot
 
-_DRAINS_PER_TICK_DIVISOR: Final = 8  # as of a surplus: an eighth of the serving fleet a decision, at least one
 _NOTHING: Final = Growth(actions=(), sentences=(), wanted=frozenset())
 _S = WorkerState
 
@@ -57,7 +57,7 @@ def leave(fleet: Fleet, need: Need, rollouts: Mapping[str, Rollout]) -> tuple[Ac
         return ()
     slow = _too_slow(fleet, rollouts)
     hopeless = [one for one in _outdated(fleet, _S.BOOTING) if _is_hopeless(one, rollouts[one.rental.autogroup], now_s=fleet.now_s)]
-    gone = tuple(_dismiss(one, "it boots as a version that is not wanted") for one in hopeless)
+    gone = tuple(dismiss(one, "it boots as a version that is not wanted") for one in hopeless)
     if not _is_sure(fleet, need):
         return (*slow, *gone)
     booting = (
@@ -65,7 +65,7 @@ def leave(fleet: Fleet, need: Need, rollouts: Mapping[str, Rollout]) -> tuple[Ac
         if _carried(fleet.serving(), fleet, need).enough
         else []
     )
-    late = tuple(_dismiss(one, "it is not ready, and of an older version") for one in booting)
+    late = tuple(dismiss(one, "it is not ready, and of an older version") for one in booting)
     return (*slow, *gone, *late, *_drained(fleet, need), *_thrown_out(fleet, need))
 
 
@@ -78,7 +78,7 @@ def _outdated(fleet: Fleet, *states: WorkerState) -> list[Worker]:
 def _too_slow(fleet: Fleet, rollouts: Mapping[str, Rollout]) -> tuple[Action, ...]:
     failed = {worker_id for rollout in rollouts.values() for worker_id in rollout.failed_workers}
     slow = (one for one in fleet.available(_S.READY) if one.worker_id in failed & fleet.editions.on_probation)
-    return tuple(_dismiss(one, "it is too slow to prove its version") for one in slow)
+    return tuple(dismiss(one, "it is too slow to prove its version") for one in slow)
 
 
 def _is_hopeless(worker: Worker, rollout: Rollout, *, now_s: float) -> bool:
@@ -97,27 +97,9 @@ def _is_sure(fleet: Fleet, need: Need) -> bool:
     return need.known and (need.settled or need.idle) and not fleet.blind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Carried:
-    """What some workers carry together, against what is needed to run."""
-
-    fleet: Fleet
-    need: Need
-    load: float
-    workers: int
-
-    @property
-    def enough(self) -> bool:
-        """Tell whether it is enough."""
-        return self.load >= self.need.running_load and self.workers >= _workers_min(self.need)
-
-    def without(self, worker: Worker) -> _Carried:
-        """Return what the others carry."""
-        return replace(self, load=self.load - self.fleet.perf(worker), workers=self.workers - 1)
-
-
-def _carried(workers: tuple[Worker, ...], fleet: Fleet, need: Need) -> _Carried:
-    return _Carried(fleet=fleet, need=need, load=fleet.load(workers), workers=len(workers))
+def _carried(workers: tuple[Worker, ...], fleet: Fleet, need: Need) -> Balance:
+    """Return what some workers carry together, against what is needed to run."""
+    return balance(fleet, workers, load_min=need.running_load, workers_min=_workers_min(need))
 
 
 def _workers_min(need: Need) -> int:
@@ -128,16 +110,15 @@ def _drained(fleet: Fleet, need: Need) -> tuple[Action, ...]:
     """Return the drains of outdated workers without which the serving rest carries the need."""
     rest = _carried(fleet.serving(), fleet, need)
     serving = {one.worker_id for one in fleet.serving()}
-    held = (*fleet.serving(), *fleet.cold())
-    held_load, held_workers = fleet.load(held), len(held)
-    drains_max = len(serving) if need.idle else max(1, len(serving) // _DRAINS_PER_TICK_DIVISOR)
+    held = balance(fleet, (*fleet.serving(), *fleet.cold()), load_min=need.held_load, workers_min=need.held_workers)
+    most = drains_max(fleet, need)
     actions: list[Action] = []
     for worker in _outdated(fleet, _S.READY):
-        if len(actions) < drains_max and worker.worker_id in serving and rest.without(worker).enough:
-            rest = rest.without(worker)
-            spare = held_load - fleet.perf(worker) >= need.held_load and held_workers - 1 >= need.held_workers
-            to = _S.DESTROYING if spare else _S.STOPPING
-            held_load, held_workers = held_load - fleet.perf(worker) * spare, held_workers - spare
+        perf = fleet.perf(worker)
+        if len(actions) < most and worker.worker_id in serving and rest.spares(perf):
+            dispensable = held.spares(perf)
+            to = _S.DESTROYING if dispensable else _S.STOPPING
+            rest, held = rest.less(perf), held.less(perf) if dispensable else held
             actions.append(Drain(worker_id=worker.worker_id, to=to, reason="of an older version, and the others carry the load"))
     return tuple(actions)
 
@@ -146,25 +127,18 @@ def _thrown_out(fleet: Fleet, need: Need) -> tuple[Action, ...]:
     """Return the outdated stopped workers for each of which there is another that is about to be stopped."""
     stopped = _outdated(fleet, _S.STOPPED)
     leaving = stopped[: _spare(fleet, need)] if stopped else ()
-    return tuple(_dismiss(one, "of an older version, and a newer one is stopped in its place") for one in leaving)
+    return tuple(dismiss(one, "of an older version, and a newer one is stopped in its place") for one in leaving)
 
 
 def _spare(fleet: Fleet, need: Need) -> int:
     """Return without how many of those that are not outdated the others of them would carry the need."""
     lasting = fleet.lasting(fleet.serving())
     rest, spare = _carried(lasting, fleet, need), 0
-    for worker in sorted(lasting, key=fleet.value):
-        if not rest.without(worker).enough:
+    for perf in map(fleet.perf, sorted(lasting, key=fleet.value)):
+        if not rest.spares(perf):
             break
-        rest, spare = rest.without(worker), spare + 1
+        rest, spare = rest.less(perf), spare + 1
     return spare
-
-
-def _dismiss(worker: Worker, reason: str) -> Action:
-    if worker.rental.state is _S.READY:
-        return Drain(worker_id=worker.worker_id, to=_S.DESTROYING, reason=reason)
-    assert worker.rental.instance_id is not None, f"{worker.worker_id} is {worker.rental.state} without an instance"
-    return Destroy(worker_id=worker.worker_id, instance_id=worker.rental.instance_id, reason=reason)
 
 
 # Prove, replace, make room
@@ -220,7 +194,7 @@ class _Work:
 
     def left(self) -> list[Worker]:
         """Return the workers that are still to be replaced."""
-        return [one for one in self.mine if not is_of(self.edition, one.rental, self.rollout) and not _is_leaving(one)]
+        return [one for one in self.mine if not is_of(self.edition, one.rental, self.rollout) and not is_leaving(one)]
 
     def settling(self) -> tuple[str, ...]:
         if not self.left():
@@ -307,12 +281,12 @@ class _Work:
     def _make_room(self) -> Growth:
         """Let one worker that is to be replaced anyway give its place."""
         told = self._told("it waits for the place of a worker that leaves.")
-        if any(_is_leaving(one) for one in self.mine):
+        if any(is_leaving(one) for one in self.mine):
             return replace(_NOTHING, sentences=(told,))
         given = self._dispensable()
         if given is None:
             return replace(_NOTHING, sentences=(self._stuck(),))
-        return replace(_NOTHING, actions=(_dismiss(given, "it gives its place to a newer version"),), sentences=(told,))
+        return replace(_NOTHING, actions=(dismiss(given, "it gives its place to a newer version"),), sentences=(told,))
 
     def _dispensable(self) -> Worker | None:
         """Return a stopped worker, or one without which those that serve carry the need; None if there is none."""
@@ -325,7 +299,7 @@ class _Work:
         serving = self.fleet.serving()
         rest = _carried(serving, self.fleet, self.need)
         ready = {one.worker_id for one in self.fleet.available(_S.READY)} & left
-        able = [one for one in serving if one.worker_id in ready and rest.without(one).enough]
+        able = [one for one in serving if one.worker_id in ready and rest.spares(self.fleet.perf(one))]
         return min(able, key=lambda one: (self.fleet.value(one), one.worker_id), default=None)
 
     def _stuck(self) -> str:
@@ -339,11 +313,6 @@ class _Work:
 
     def _told(self, sentence: str) -> str:
         return f"Update of autogroup {self.name} to version {self.edition.version}: {sentence}"
-
-
-def _is_leaving(worker: Worker) -> bool:
-    state = worker.rental.state
-    return state is _S.DESTROYING or (state is _S.DRAINING and worker.rental.drain_to is _S.DESTROYING)
 
 
 def _for(rent: Rent, purpose: str) -> Rent:
