@@ -102,13 +102,15 @@ def decide(snapshot: Snapshot, *, now_s: float) -> Plan:
     state = with_findings(state, outlook(state), sight)
     state, returning = coming_back(state, snapshot.offers, snapshot.autogroups, snapshot.workers, now_s=now_s)
     fleet = _survey(snapshot, state, snapshot.workers, (), leaving=leaving(state, sight, returning=returning), now_s=now_s)
-    desk = _Desk(snapshot=snapshot, in_force=now, demand=demand, now_s=now_s, state=state, astray=astray, seen=fleet).doing(repairs)
+    desk = _Desk(snapshot=snapshot, in_force=now, demand=demand, now_s=now_s, state=state, astray=astray, fleet=fleet).doing(
+        repairs
+    )
     desk = desk.saying(*_newly_avoided(desk))
     match snapshot.group.endpoint_state:
         case EndpointState.ACTIVE:
             desk = _scale(desk)
         case EndpointState.STOPPED:
-            desk = desk.doing(halt(desk.fleet())).saying("The endpoint is stopped by its owner.")
+            desk = desk.doing(halt(desk.fleet)).saying("The endpoint is stopped by its owner.")
             desk = desk.doing(_ends_of_drains(desk))
         case EndpointState.SUSPENDED:
             desk = desk.saying("The endpoint is suspended by its owner: its fleet stays as it is.")
@@ -117,7 +119,7 @@ def decide(snapshot: Snapshot, *, now_s: float) -> Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Desk:
-    """A decision in the making: the actions so far, and the fleet as these will leave it (`seen`)."""
+    """A decision in the making: the actions so far, and the fleet as these will leave it."""
 
     snapshot: Snapshot  # its group as it is now
     in_force: InForce
@@ -125,7 +127,7 @@ class _Desk:
     now_s: float
     state: ScalerState
     astray: tuple[Instance, ...]
-    seen: Fleet
+    fleet: Fleet
     actions: tuple[Action, ...] = ()
     sentences: tuple[str, ...] = ()
     facts: Mapping[str, float] = field(default_factory=dict)
@@ -139,22 +141,17 @@ class _Desk:
             return self
         done = (*self.actions, *added)
         workers = advance(self.workers, added, endpoint=self.snapshot.group.endpoint, now_s=self.now_s)
-        return replace(
-            self, actions=done, seen=_survey(self.snapshot, self.state, workers, done, leaving=self.seen.leaving, now_s=self.now_s)
-        )
+        fleet = _survey(self.snapshot, self.state, workers, done, leaving=self.fleet.leaving, now_s=self.now_s)
+        return replace(self, actions=done, fleet=fleet)
 
     def saying(self, *sentences: str) -> _Desk:
         """Return the decision with these sentences added."""
         return replace(self, sentences=(*self.sentences, *sentences))
 
-    def fleet(self) -> Fleet:
-        """Return the fleet as decided so far."""
-        return self.seen
-
     @property
     def workers(self) -> tuple[Worker, ...]:
         """The workers as decided so far."""
-        return self.seen.workers
+        return self.fleet.workers
 
     def room(self) -> Headroom:
         """Return what the ceilings leave now."""
@@ -162,7 +159,7 @@ class _Desk:
 
     def plan(self) -> Plan:
         """Return the finished decision."""
-        fleet = self.fleet()
+        fleet = self.fleet
         note = attention(self.state, self.workers, credit_hours_min=self.snapshot.credit_hours_min, now_s=self.now_s)
         told = (*(_tell(action) for action in self.actions), *self.sentences, *self.in_force.sentences, *note.sentences)
         sentences = told if len(told) <= SENTENCES_MAX else (*told[:SENTENCES_MAX], f"And {len(told) - SENTENCES_MAX} more.")
@@ -232,26 +229,26 @@ def _scale(desk: _Desk) -> _Desk:
         boot=boot_time(desk.state),
         now_s=desk.now_s,
     )
-    desk = desk.doing(retire(desk.fleet(), need))
-    desk = desk.doing(leave(desk.fleet(), need, desk.state.rollouts))
+    desk = desk.doing(retire(desk.fleet, need))
+    desk = desk.doing(leave(desk.fleet, need, desk.state.rollouts))
     room = desk.room()
     if room.exceeded:
-        desk = desk.doing(mend(desk.fleet(), room)).saying(excess(desk.snapshot.group, room))
+        desk = desk.doing(mend(desk.fleet, room)).saying(excess(desk.snapshot.group, room))
     # What was just learned (a machine to avoid, a breaker that tripped) already counts.
     snapshot, rented_as = replace(desk.snapshot, state=desk.state), _rented_as(desk)
-    growth = grow(snapshot, desk.fleet(), need, room, rented_as)
+    growth = grow(snapshot, desk.fleet, need, room, rented_as)
     desk = _note_need(desk, need, growth).doing(growth.actions)
     for name in sorted(rented_as) if not room.exceeded else ():
-        renewal = renew(snapshot, desk.fleet(), need, desk.room(), rented_as, name=name)
+        renewal = renew(snapshot, desk.fleet, need, desk.room(), rented_as, name=name)
         desk = replace(desk.doing(renewal.actions).saying(*renewal.sentences), wanted=desk.wanted | renewal.wanted)
     specs = {name: renting.spec for name, renting in rented_as.items() if renting.spec is not None}
     desk = replace(desk, specs=specs).doing(_ends_of_drains(desk))
-    desk = desk.doing(release(desk.fleet(), need))
+    desk = desk.doing(release(desk.fleet, need))
     return desk if desk.actions or desk.sentences else desk.saying(_verdict(desk, need))
 
 
 def _rented_as(desk: _Desk) -> Mapping[str, Renting]:
-    nothing_runs, rollouts = not desk.fleet().running(), desk.state.rollouts
+    nothing_runs, rollouts = not desk.fleet.running(), desk.state.rollouts
     return {
         one.name: renting(one, rollouts[one.name], desk.workers, nothing_runs=nothing_runs, now_s=desk.now_s)
         for one in desk.snapshot.autogroups
@@ -259,13 +256,13 @@ def _rented_as(desk: _Desk) -> Mapping[str, Renting]:
 
 
 def _ends_of_drains(desk: _Desk) -> Iterable[Action]:
-    draining = desk.fleet().available(_S.DRAINING)
+    draining = desk.fleet.available(_S.DRAINING)
     return [step for worker in draining if (step := end_of_drain(worker, now_s=desk.now_s)) is not None]
 
 
 def _verdict(desk: _Desk, need: Need) -> str:
     """Say why nothing is done, without a figure: the same situation is told, and recorded, once."""
-    fleet = desk.fleet()
+    fleet = desk.fleet
     if not need.known:
         return "The arriving load is not known yet: nothing is released."
     if shortage(fleet, need).any:
@@ -276,7 +273,7 @@ def _verdict(desk: _Desk, need: Need) -> str:
 
 
 def _note_need(desk: _Desk, need: Need, growth: Growth) -> _Desk:
-    fleet = desk.fleet()
+    fleet = desk.fleet
     facts = {
         "needed_load_per_s": need.running_load,
         "needed_lastingly_load_per_s": need.rented_load,
