@@ -27,7 +27,7 @@ from functions.core.forecast import RATE_WINDOWS_S, Forecast, forecast, growth
 from functions.core.lead_time import boot_time, start_time
 from functions.core.model import WaitingRequest, Worker
 from functions.core.routing import WAITING_FORGOTTEN_AFTER_S
-from functions.core.scaler_state import DemandSample, LastingLoad, LoadPeak, Season, Surges
+from functions.core.scaler_state import DemandSample, LastingLoad, LoadPeak, ScalerState, Season, Surges
 from functions.core.season import expected_load_per_s, seen
 from functions.core.snapshot import Snapshot
 from functions.core.surge import experienced
@@ -56,6 +56,7 @@ class Demand:
     lasting: LastingLoad | None
     settled: bool
     assigned_load: float  # ever
+    retired_load: float  # of it, what workers had whose items are gone
     waiting_load: float
     waiting: int
     oldest_wait_s: float
@@ -91,16 +92,17 @@ def observe(snapshot: Snapshot, *, now_s: float) -> Demand:
     """Return the demand on the group now."""
     waiting = [request for request in snapshot.waiting if still_waits(request, now_s=now_s)]
     waiting_load = sum(request.cost for request in waiting)
-    assigned_load = math.fsum((_assigned_load(snapshot.workers), retired_load(snapshot)))
-    state = snapshot.state
+    state, known_load = snapshot.state, math.fsum(worker.assignments.assigned_load for worker in snapshot.workers)
+    retired_load = _retired_load(state, known_load)
+    assigned_load = math.fsum((known_load, retired_load))
     in_flight = sum(worker.condition.in_flight for worker in snapshot.workers if is_heard(worker, now_s=now_s))
-    mean_cost, lead_s = _mean_cost(snapshot.workers, waiting), start_time(state).median_s
+    mean_cost, start = _mean_cost(snapshot.workers, waiting), start_time(state)
     ahead = forecast(
         state.samples,
         arrived_load=assigned_load + waiting_load,
         open_requests=in_flight + len(waiting),
         mean_cost=mean_cost,
-        lead_s=lead_s,
+        lead_s=start.median_s,
         now_s=now_s,
     )
     level = ahead.mean_load_per_s
@@ -111,14 +113,17 @@ def observe(snapshot: Snapshot, *, now_s: float) -> Demand:
     return Demand(
         ahead=ahead,
         mean_cost=mean_cost,
-        surges=experienced(state.surges, load_per_s=level, open_requests=ahead.open_requests, horizon_s=lead_s, now_s=now_s),
+        surges=experienced(
+            state.surges, load_per_s=level, open_requests=ahead.open_requests, horizon_s=start.median_s, now_s=now_s
+        ),
         season=seen(state.season, load_per_s=ahead.load_per_s, now_s=now_s),
-        soon_load_per_s=expected_load_per_s(state.season, at_s=now_s + start_time(state).p95_s),
+        soon_load_per_s=expected_load_per_s(state.season, at_s=now_s + start.p95_s),
         later_load_per_s=expected_load_per_s(state.season, at_s=now_s + boot_time(state).p95_s),
         peaks=peaks,
         lasting=_lasting(state.lasting, ahead.load_per_s, now_s=now_s),
         settled=bool(peaks) and peaks[0].from_s <= now_s - window_s,
         assigned_load=assigned_load,
+        retired_load=retired_load,
         waiting_load=waiting_load,
         waiting=len(waiting),
         oldest_wait_s=max((now_s - request.arrived_at_s for request in waiting), default=0.0),
@@ -132,11 +137,10 @@ def still_waits(request: WaitingRequest, *, now_s: float) -> bool:
     return request.worker_id is None and now_s - request.polled_at_s <= WAITING_FORGOTTEN_AFTER_S
 
 
-def retired_load(snapshot: Snapshot) -> float:
-    """Return the load that was assigned to workers whose items are gone."""
-    known = _assigned_load(snapshot.workers)
-    newest = snapshot.state.samples[-1].assigned_load if snapshot.state.samples else 0.0
-    return max(snapshot.state.retired_assigned_load, newest - known)
+def _retired_load(state: ScalerState, known_load: float) -> float:
+    """Return the load that was assigned to workers whose items are gone, `known_load` being that of those there are."""
+    newest = state.samples[-1].assigned_load if state.samples else 0.0
+    return max(state.retired_assigned_load, newest - known_load)
 
 
 def add_sample(samples: tuple[DemandSample, ...], demand: Demand, *, now_s: float) -> tuple[DemandSample, ...]:
@@ -192,7 +196,3 @@ def _mean_cost(workers: Iterable[Worker], waiting: Iterable[WaitingRequest]) -> 
     given, costs = [worker.assignments for worker in workers], [request.cost for request in waiting]
     requests = sum(assignments.reqnum for assignments in given) + len(costs)
     return math.fsum((*(assignments.assigned_load for assignments in given), *costs)) / requests if requests else 0.0
-
-
-def _assigned_load(workers: Iterable[Worker]) -> float:
-    return math.fsum(worker.assignments.assigned_load for worker in workers)

@@ -24,7 +24,7 @@ from typing import Final
 
 from functions.core.scaler_state import DemandSample
 
-RATE_WINDOWS_S: Final = (120.0, 300.0)
+RATE_WINDOWS_S: Final = (120.0, 300.0)  # the longest last
 # A burst seven seconds after the first sample is no rate of a seventh of it per second.
 SPAN_S_MIN: Final = 15.0
 GROWTH_S_MIN: Final = 9.0
@@ -63,11 +63,11 @@ def forecast(
 ) -> Forecast:
     """Return what the samples, oldest first, and the totals of this moment let expect."""
     before = tuple(sample for sample in samples if sample.at_s < now_s)
-    mean_per_s = _growth_per_s(before, arrived_load, window_s=max(RATE_WINDOWS_S), now_s=now_s)[1] if before else 0.0
+    grown = [_growth_per_s(before, arrived_load, window_s=window_s, now_s=now_s) for window_s in RATE_WINDOWS_S] if before else []
     return Forecast(
-        mean_load_per_s=mean_per_s,
+        mean_load_per_s=grown[-1][1] if grown else 0.0,
         lasting_requests=_lasting_requests(before, open_requests, now_s=now_s),
-        load_per_s=_proven_load_per_s(before, arrived_load, mean_cost=mean_cost, now_s=now_s),
+        load_per_s=_proven_load_per_s(grown, mean_cost=mean_cost),
         open_requests=open_requests,
         growth_per_s=_proven_growth_per_s(before, arrived_load, open_requests, mean_cost=mean_cost, now_s=now_s),
         lead_s=lead_s,
@@ -80,14 +80,14 @@ def growth(before: float, after: float) -> float:
     return grown if grown > ROUNDING * after else 0.0
 
 
-def _proven_load_per_s(before: tuple[DemandSample, ...], arrived_load: float, *, mean_cost: float, now_s: float) -> float | None:
-    if not before:
+def _proven_load_per_s(grown: list[tuple[float, float]], *, mean_cost: float) -> float | None:
+    """Return what the growth over each window, the longest last, proves; None of none."""
+    if not grown:
         return None
     bounds = [0.0]
     mean_per_s = 0.0
-    for window_s in RATE_WINDOWS_S:
-        grown, mean_per_s = _growth_per_s(before, arrived_load, window_s=window_s, now_s=now_s)
-        uncertain = EVIDENCE * math.sqrt(SIZE_VARIANCE * grown * mean_cost) / grown if grown > 0 else 0.0
+    for load, mean_per_s in grown:
+        uncertain = EVIDENCE * math.sqrt(SIZE_VARIANCE * load * mean_cost) / load if load > 0 else 0.0
         bounds.append(mean_per_s * (1 - uncertain))
     return max(mean_per_s, *bounds)
 
@@ -115,9 +115,9 @@ def _proven_growth_per_s(
     highest = 0.0
     for sample in before:
         span_s = now_s - sample.at_s
-        if sample.open_requests is None or not GROWTH_S_MIN <= span_s <= GROWTH_S_MAX:
+        grown = 0 if sample.open_requests is None else open_requests - sample.open_requests
+        if grown <= 0 or not GROWTH_S_MIN <= span_s <= GROWTH_S_MAX:
             continue
-        grown = open_requests - sample.open_requests
         arrived = growth(sample.assigned_load + sample.waiting_load, arrived_load) / mean_cost if mean_cost > 0 else 0.0
         # What came and what went are both left to chance; what came cannot be less than what stayed.
         came = max(arrived, grown)

@@ -17,7 +17,7 @@ from typing import Final
 
 from functions.core.bidding import with_bids
 from functions.core.capacity import learn
-from functions.core.demand import Demand, add_sample, retired_load
+from functions.core.demand import Demand, add_sample
 from functions.core.lead_time import with_arrival
 from functions.core.lifecycle import WorkerState
 from functions.core.listing import Listing
@@ -79,7 +79,7 @@ def remember(snapshot: Snapshot, demand: Demand, repairs: Iterable[Action], *, n
         surges=demand.surges,
         season=demand.season,
         last_demand_at_s=demand.last_asked_at_s,
-        retired_assigned_load=retired_load(snapshot) + forgotten,
+        retired_assigned_load=demand.retired_load + forgotten,
         avoided=tuple(machine for machine in snapshot.state.avoided if now_s < machine.until_s),
         halted_autogroups={name: halt for name, halt in halted.items() if now_s < halt.until_s},
     )

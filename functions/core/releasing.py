@@ -110,11 +110,13 @@ def balance(fleet: Fleet, workers: tuple[Worker, ...], *, load_min: float, worke
 
 
 def _spare_booting(fleet: Fleet, need: Need) -> tuple[Action, ...]:
+    booting = [one for one in fleet.available(_S.BOOTING) if one.rental.autogroup not in fleet.editions.under_way]
+    if not booting:
+        return ()
     held = balance(fleet, (*fleet.running(), *fleet.cold()), load_min=need.held_load, workers_min=need.held_workers)
     running = balance(fleet, fleet.running(), load_min=need.running_load, workers_min=need.kept_workers)
     sooner = _carried_sooner(fleet)
     actions: list[Action] = []
-    booting = (one for one in fleet.available(_S.BOOTING) if one.rental.autogroup not in fleet.editions.under_way)
     for worker in _worst_first(fleet, booting):
         perf = fleet.perf(worker)
         # One of which nothing can be expected boots in order to be measured; one that is not configured leaves anyway; one that
@@ -145,13 +147,15 @@ def _carried_sooner(fleet: Fleet) -> dict[str, tuple[float, int]]:
 
 
 def _spare_serving(fleet: Fleet, need: Need, held: Balance) -> tuple[tuple[Action, ...], Balance]:
-    workers = fleet.serving()
+    workers, lasting_workers = fleet.serving(), fleet.lasting(fleet.serving())
     serving = balance(fleet, workers, load_min=need.running_load, workers_min=need.kept_workers)
-    lasting = balance(fleet, fleet.lasting(workers), load_min=need.running_load, workers_min=need.kept_workers)
+    lasting = balance(fleet, lasting_workers, load_min=need.running_load, workers_min=need.kept_workers)
     most = drains_max(fleet, need)
     why = "nothing has been asked for long enough" if need.idle else "the others carry the load"
     actions: list[Action] = []
-    for worker in _worst_first(fleet, fleet.lasting(workers)):
+    # Balances only shrink: who cannot be spared at first never can, and need not be sorted.
+    spared = (one for one in lasting_workers if serving.spares(fleet.perf(one)))
+    for worker in _worst_first(fleet, spared):
         perf = fleet.perf(worker)
         if worker.worker_id not in fleet.acted and len(actions) < most and serving.spares(perf) and lasting.spares(perf):
             dispensable = need.shortage_s <= 0 and held.spares(perf)
@@ -163,9 +167,10 @@ def _spare_serving(fleet: Fleet, need: Need, held: Balance) -> tuple[tuple[Actio
 
 def _spare_cold(fleet: Fleet, need: Need, held: Balance) -> tuple[Action, ...]:
     actions: list[Action] = []
-    for worker in _worst_first(fleet, (one for one in fleet.available(_S.STOPPED) if fleet.is_configured(one))):
+    stopped = (one for one in fleet.available(_S.STOPPED) if _has_cost_its_worth(one, need, now_s=fleet.now_s))
+    for worker in _worst_first(fleet, (one for one in stopped if fleet.is_configured(one))):
         perf = fleet.perf(worker)
-        if held.spares(perf) and _has_cost_its_worth(worker, need, now_s=fleet.now_s):
+        if held.spares(perf):
             stopped_h = (fleet.now_s - worker.rental.state_since_s) / 3_600
             actions.append(dismiss(worker, f"not needed for {stopped_h:.1f} h: its storage has cost what being short of it would"))
             held = held.less(perf)

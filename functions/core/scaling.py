@@ -67,7 +67,7 @@ from functions.core.replacing import Sight, leaving, with_findings
 from functions.core.rollout import Renting, Stage, editions, renting, stage
 from functions.core.scaler_state import ScalerState
 from functions.core.schedules import InForce, in_force
-from functions.core.sizing import IDLE_S_MIN, Need, load_per_place, size, surge_requests, why
+from functions.core.sizing import IDLE_S_MIN, Need, load_per_place, size, why
 from functions.core.snapshot import Snapshot
 from functions.core.watching import watch
 
@@ -277,7 +277,7 @@ def _note_need(desk: _Desk, need: Need, growth: Growth) -> _Desk:
     facts = {
         "needed_load_per_s": need.running_load,
         "needed_lastingly_load_per_s": need.rented_load,
-        "surge_requests": surge_requests(desk.snapshot.group, desk.demand),
+        "surge_requests": need.surge_requests,
         "held_load_per_s_target": need.held_load,
         "running_load_per_s": fleet.load(fleet.running()),
         "serving_load_per_s": fleet.load(fleet.serving()),

@@ -63,6 +63,7 @@ class Need:
     known: bool  # False: the arriving load is unknown, so that nothing may be released
     scale_down_window_s: float  # what was begun within it was needed within it
     settled: bool  # False: it has not been watched for a whole window, so that a surplus may be none
+    surge_requests: float = 0.0  # that experience says to be ready for
     shortage_s: float = 0.0  # for how many seconds of its running price a stopped worker's storage is paid; 0: it is not kept
 
 
@@ -72,7 +73,10 @@ def size(group: EndpointGroup, demand: Demand, *, place: float, boot: LeadTime, 
     idle = is_idle(group, demand, now_s=now_s)
     arriving, lasting = (0.0, 0.0) if idle else (demand.peak_load_per_s, demand.lasting_load_per_s)
     urgent = demand.waiting_load / max(group.target_queue_time, demand.oldest_wait_s, _TARGET_QUEUE_TIME_S_MIN)
-    beside, lastingly = (0.0, 0.0) if idle else (_places(group, demand) * place, _lasting_places(group, demand) * place)
+    surge = surge_requests(group, demand)
+    beside, lastingly = (
+        (0.0, 0.0) if idle else (_places(group, demand, surge) * place, _lasting_places(group, demand, surge) * place)
+    )
     running_load = max(max(group.min_load, arriving + urgent, demand.soon_load_per_s) / util, beside)
     rented_load = (
         min(running_load, max(LASTING_MARGIN * max(group.min_load, arriving) / util, lastingly)) if place else running_load
@@ -95,16 +99,17 @@ def size(group: EndpointGroup, demand: Demand, *, place: float, boot: LeadTime, 
         known=demand.load_per_s is not None,
         settled=demand.settled,
         scale_down_window_s=group.scale_down_window,
+        surge_requests=surge,
         shortage_s=group.shortage_cost * boot.mean_s,
     )
 
 
-def _places(group: EndpointGroup, demand: Demand) -> float:
-    return max(_with_headroom(group, max(float(demand.peak_open_requests), demand.ahead.open_ahead)), surge_requests(group, demand))
+def _places(group: EndpointGroup, demand: Demand, surge: float) -> float:
+    return max(_with_headroom(group, max(float(demand.peak_open_requests), demand.ahead.open_ahead)), surge)
 
 
-def _lasting_places(group: EndpointGroup, demand: Demand) -> float:
-    return max(_with_headroom(group, float(demand.ahead.lasting_requests)), surge_requests(group, demand))
+def _lasting_places(group: EndpointGroup, demand: Demand, surge: float) -> float:
+    return max(_with_headroom(group, float(demand.ahead.lasting_requests)), surge)
 
 
 def _with_headroom(group: EndpointGroup, expected: float) -> float:
@@ -147,7 +152,7 @@ def why(group: EndpointGroup, demand: Demand, need: Need) -> str:
     open_now = f"{ahead.open_requests} requests are open, {ahead.open_ahead:.0f} are expected in {ahead.lead_s:.0f} s"
     return (
         f"Needed are {need.running_load:.1f} load/s: {arriving} arrive ({mean}); {open_now}, and by experience "
-        f"{surge_requests(group, demand):.0f} at most with a chance of {_enough(group):.0%}."
+        f"{need.surge_requests:.0f} at most with a chance of {_enough(group):.0%}."
     )
 
 

@@ -35,7 +35,7 @@ NOTHING: Final = "none"
 
 def experienced(before: Surges, *, load_per_s: float, open_requests: int, horizon_s: float, now_s: float) -> Surges:
     """Return the experience with the present in it: what was watched for `horizon_s` seconds is counted, and a new watch begins."""
-    watches = tuple(replace(one, highest=max(one.highest, open_requests)) for one in before.watches)
+    watches = tuple(one if one.highest >= open_requests else replace(one, highest=open_requests) for one in before.watches)
     over = [one for one in watches if now_s - one.since_s >= horizon_s]
     counts = before.counts
     for one in over:

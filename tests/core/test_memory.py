@@ -36,6 +36,7 @@ def _demand(assigned_load: float = 0.0) -> Demand:
         lasting=None,
         settled=False,
         assigned_load=assigned_load,
+        retired_load=0.0,
         waiting_load=0.0,
         waiting=0,
         oldest_wait_s=0.0,

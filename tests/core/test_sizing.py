@@ -49,6 +49,7 @@ def _demand(
         lasting=LastingLoad(at_s=NOW_S, load_per_s=load_per_s),
         settled=True,
         assigned_load=0.0,
+        retired_load=0.0,
         waiting_load=0.0,
         waiting=0,
         oldest_wait_s=0.0,
