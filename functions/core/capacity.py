@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from functions.core.expecting import Expectation, Measured, is_of_autogroup, measured, perf_key, with_sample
+from functions.core.expecting import Expectation, Measured, is_of_autogroup, key_of, measured, perf_key, with_sample
 from functions.core.lifecycle import COMING_OR_SERVING, WorkerState
 from functions.core.model import Offer, Worker
 from functions.core.routing import is_routable, is_silent
@@ -72,7 +72,7 @@ def _in_use(tested: float, observed: ObservedPerf) -> float:
 def learn(learned: Mapping[str, LearnedPerf], worker: Worker, *, now_s: float) -> Mapping[str, LearnedPerf]:
     """Add one worker's measurement to what is known of its like."""
     rental = worker.rental
-    key = perf_key(rental.autogroup, rental.gpu_name, rental.num_gpus)
+    key = key_of(rental)
     after = with_sample(learned.get(key), perf=worker.condition.perf, dlperf=rental.dlperf, now_s=now_s)
     known = {**learned, key: after}
     while len(known) > LEARNED_MAX:
@@ -90,7 +90,7 @@ def carry_over(
     """
     mine, usual = 0.0, 0.0
     for worker in workers:
-        known = learned.get(perf_key(autogroup, worker.rental.gpu_name, worker.rental.num_gpus))
+        known = learned.get(key_of(worker.rental))
         if known is not None:
             mine, usual = mine + worker.condition.perf, usual + known.perf
     factor = mine / usual if usual > 0 else 1.0

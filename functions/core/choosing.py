@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from functions.core.bidding import falls_back, lost_per_hour
-from functions.core.expecting import Expectation, perf_key
+from functions.core.expecting import Expectation, key_of, perf_key
 from functions.core.fleet import Fleet
 from functions.core.lifecycle import HELD, WorkerState
 from functions.core.model import Offer
@@ -125,7 +125,7 @@ def best(left: Iterable[Candidate], choice: Choice, trials: Mapping[str, int], r
 def trials_under_way(fleet: Fleet) -> Counter[str]:
     """Return how many workers boot of GPU models that were never measured, by what they measure."""
     coming = (worker.rental for worker in fleet.workers if worker.rental.state in _COMING)
-    keys = (perf_key(rental.autogroup, rental.gpu_name, rental.num_gpus) for rental in coming)
+    keys = map(key_of, coming)
     return Counter(key for key in keys if key not in fleet.outlook.measured.models)
 
 

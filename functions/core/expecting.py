@@ -27,6 +27,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from functions.core.model import Rental
 from functions.core.scaler_state import LearnedPerf
 
 BETWEEN_MODELS_SD: Final = 0.45
@@ -89,6 +90,11 @@ class Measured:
 def perf_key(autogroup: str, gpu_name: str, num_gpus: int) -> str:
     """Return the key under which measurements of one autogroup on one GPU model and count are remembered."""
     return _KEY_SEPARATOR.join((autogroup, gpu_name, str(num_gpus)))
+
+
+def key_of(rental: Rental) -> str:
+    """Return the key under which a worker's measurements are remembered."""
+    return perf_key(rental.autogroup, rental.gpu_name, rental.num_gpus)
 
 
 def is_of_autogroup(key: str, autogroup: str) -> bool:

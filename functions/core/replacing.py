@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from functions.core.capacity import PEERS_MIN, Outlook, is_coming, is_serving
-from functions.core.expecting import perf_key, without
+from functions.core.expecting import key_of, without
 from functions.core.lifecycle import HELD, WorkerState
 from functions.core.listing import Listing
 from functions.core.memory import avoid
@@ -113,8 +113,9 @@ def _slow(serving: list[Worker], state: ScalerState, outlook: Outlook, sight: Si
         told = _shortfall(worker, state, outlook)
         if told is not None and _pays(told[0], worker, state, sight):
             found.append((told[0], worker, told[1], Fault.SLOW))
-    like, slow = Counter(map(_key, serving)), Counter(_key(worker) for _, worker, _, _ in found)
-    return [each for each in found if 2 * slow[_key(each[1])] < like[_key(each[1])] or like[_key(each[1])] == 1]
+    like, slow = Counter(key_of(one.rental) for one in serving), Counter(key_of(worker.rental) for _, worker, _, _ in found)
+    few = {key for key, number in like.items() if 2 * slow[key] < number or number == 1}
+    return [each for each in found if key_of(each[1].rental) in few]
 
 
 def is_settled(worker: Worker, state: ScalerState, *, now_s: float) -> bool:
@@ -128,10 +129,11 @@ def is_settled(worker: Worker, state: ScalerState, *, now_s: float) -> bool:
 
 def _shortfall(worker: Worker, state: ScalerState, outlook: Outlook) -> tuple[float, str] | None:
     """Return by which share the worker is slower than its like, and a sentence; None if it is not, or there is no yardstick."""
-    known, perf = state.learned.get(_key(worker)), outlook.of_worker(worker) or 0.0
+    key = key_of(worker.rental)
+    known, perf = state.learned.get(key), outlook.of_worker(worker) or 0.0
     if known is None or perf <= 0 or perf >= known.perf:
         return None
-    others, expected = without(known, worker.condition.perf), outlook.measured.models.get(_key(worker))
+    others, expected = without(known, worker.condition.perf), outlook.measured.models.get(key)
     if others is None or expected is None or others.samples < PEERS_MIN or perf >= SLOW_SHARE * others.perf:
         return None
     if math.log(others.perf / perf) < SLOW_SD * expected.machine_sd * math.sqrt(1 + 1 / others.samples):
@@ -150,7 +152,3 @@ def _pays(saved: float, worker: Worker, state: ScalerState, sight: Sight) -> boo
 
 def _places(sight: Sight) -> int:
     return max(1, sum(worker.rental.state is _S.READY for worker in sight.workers) // _LEAVING_DIVISOR)
-
-
-def _key(worker: Worker) -> str:
-    return perf_key(worker.rental.autogroup, worker.rental.gpu_name, worker.rental.num_gpus)

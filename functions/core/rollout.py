@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from functions.core.capacity import carry_over, is_heard
-from functions.core.expecting import perf_key
+from functions.core.expecting import key_of
 from functions.core.lifecycle import COMING_OR_SERVING, HELD, WorkerState
 from functions.core.model import Autogroup, Rental, Worker
 from functions.core.scaler_state import Edition, Rollout, ScalerState
@@ -153,7 +153,7 @@ def _judged(
     if not _may_be_proven(rollout, now_s=now_s):
         return rollout, state
     for worker in ready:
-        usual = state.learned.get(perf_key(autogroup.name, worker.rental.gpu_name, worker.rental.num_gpus))
+        usual = state.learned.get(key_of(worker.rental))
         if usual is not None and worker.condition.perf < least * usual.perf:
             told = f"measured at {worker.condition.perf:.1f} load/s, where {usual.perf:.1f} is usual (update_perf_min: {least:g})"
             rollout = _with_failure(rollout, worker.worker_id, told)

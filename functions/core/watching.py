@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from functions.core.capacity import is_serving
-from functions.core.expecting import perf_key, with_sample
+from functions.core.expecting import key_of, with_sample
 from functions.core.lifecycle import WorkerState
 from functions.core.model import WaitingRequest, Worker
 from functions.core.plan import Drain, Fault
@@ -204,10 +204,9 @@ def _taught(
         before, worker = state.observed.get(worker_id), serving.get(worker_id)
         if now.at_s < now_s or worker is None or (before is not None and now_s // TAUGHT_EVERY_S == before.at_s // TAUGHT_EVERY_S):
             continue
-        rental = worker.rental
-        key = perf_key(rental.autogroup, rental.gpu_name, rental.num_gpus)
+        key = key_of(worker.rental)
         if key in learned and is_settled(worker, state, now_s=now_s):
-            learned[key] = with_sample(learned[key], perf=now.perf, dlperf=rental.dlperf, now_s=now_s)
+            learned[key] = with_sample(learned[key], perf=now.perf, dlperf=worker.rental.dlperf, now_s=now_s)
     return learned
 
 
