@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import Final
 
 DAY_S: Final = 86_400
-LAST_WEEK: Final = 5  # the last one of the month, whether that is the fourth or the fifth
 _CHANGES_KEPT: Final = 64
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 
@@ -24,7 +23,8 @@ _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 class ClockChange:
     """One change a year: on the `week`-th `weekday` (1 Monday to 7 Sunday) of a month, `at_s` seconds after that day's beginning.
 
-    The time is that of the clock before the change, and may lie on another day: below zero, or above 86,400.
+    Week 5 is the last one, whether that is the fourth or the fifth. The time is that of the clock before the change, and may lie on
+    another day: below zero, or above 86,400.
     """
 
     month: int

@@ -10,7 +10,7 @@ from functions.core.plan import DestroyStray
 from functions.scale.apply import Result
 from functions.scale.tick import Tick
 
-# Fact of a decision -> (metric, unit). docs/operations lists them: change both together.
+# Fact of a decision -> metric, whose unit stands last in its name. docs/operations lists them: change both together.
 FACT_METRICS: Final[Mapping[str, str]] = {
     "workers_ready": "WorkersReadyCount",
     "workers_booting": "WorkersBootingCount",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from functions.core.model import Autogroup, RentalType
-from functions.core.version import BORN_WITH, NEXT_RENT, VERSION_LENGTH, reborn, version_of
+from functions.core.version import BORN_WITH, VERSION_LENGTH, reborn, version_of
 from tests.core.builders import an_autogroup
 
 BORN: dict[str, Any] = {
@@ -36,7 +36,7 @@ NEXT: dict[str, Any] = {
 
 
 def test_every_field_of_an_autogroup_either_makes_a_version_or_concerns_the_next_rent() -> None:
-    assert sorted((*BORN_WITH, *NEXT_RENT)) == sorted(field.name for field in fields(Autogroup))
+    assert sorted((*BORN_WITH, *NEXT)) == sorted(field.name for field in fields(Autogroup))
 
 
 @pytest.mark.parametrize("name", BORN_WITH)
@@ -44,7 +44,7 @@ def test_what_a_worker_is_born_with_makes_another_version(name: str) -> None:
     assert version_of(replace(an_autogroup(), **{name: BORN[name]})) != version_of(an_autogroup())
 
 
-@pytest.mark.parametrize("name", NEXT_RENT)
+@pytest.mark.parametrize("name", NEXT)
 def test_what_concerns_the_next_rent_alone_makes_no_other_version(name: str) -> None:
     assert version_of(replace(an_autogroup(), **{name: NEXT[name]})) == version_of(an_autogroup())
 
