@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Autogroup, Worker
-from functions.core.plan import Plan
+from functions.core.plan import Plan, Rent
 from functions.core.scaler_state import Edition, Rollout
 from functions.core.scaling import decide
 from functions.core.snapshot import Snapshot
@@ -69,6 +69,11 @@ def decided(*workers: Worker, rollout: Rollout, **changes: Any) -> Plan:
 def remembered(plan: Plan) -> Rollout:
     """Return what is remembered of the autogroup's update."""
     return plan.state.rollouts["a"]
+
+
+def rented_versions(plan: Plan) -> list[str]:
+    """Return as which versions workers are rented."""
+    return [action.version for action in plan.actions if isinstance(action, Rent)]
 
 
 def told(plan: Plan) -> str:

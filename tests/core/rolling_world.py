@@ -145,9 +145,5 @@ def _gone(workers: Iterable[Worker], actions: Iterable[Action]) -> Iterable[Work
     """Yield the workers, those that were asked for destroyed."""
     asked = {action.worker_id for action in actions if isinstance(action, ConfirmGone)}
     for worker in workers:
-        if worker.worker_id not in asked:
-            yield worker
-        elif worker.rental.state is _S.DESTROYING:
-            yield replace(worker, rental=replace(worker.rental, state=_S.DESTROYED, state_since_s=worker.rental.state_since_s))
-        else:
-            yield worker
+        over = worker.worker_id in asked and worker.rental.state is _S.DESTROYING
+        yield replace(worker, rental=replace(worker.rental, state=_S.DESTROYED)) if over else worker

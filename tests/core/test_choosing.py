@@ -117,8 +117,8 @@ def test_a_saving_is_a_share(log_ratio: float, sd: float) -> None:
     assert 0.0 <= expected_saving(log_ratio, sd) <= 1.0
 
 
-def test_no_lesson_is_worth_more_than_half_of_a_price() -> None:
-    rented = _rented(_hungry(*(an_offer(number) for number in range(100, 110)), _a4000(200, dearer=2.2), load_per_s=5_000.0))
+def test_no_lesson_is_worth_more_than_its_share_of_a_price() -> None:
+    known = [an_offer(number) for number in range(100, 110)]
+    rented = _rented(_hungry(*known, _a4000(200, dearer=1.1 / (1 - LESSON_SHARE_MAX)), load_per_s=5_000.0))
 
-    assert LESSON_SHARE_MAX == 0.5
     assert {offer.gpu_name for offer in rented} == {"RTX 4090"}

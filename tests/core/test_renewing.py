@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from functions.core.lifecycle import WorkerState
-from functions.core.model import EndpointState, Worker
+from functions.core.model import EndpointState
 from functions.core.plan import Destroy, Drain, Plan, Rent, Start
 from functions.core.renewing import surge
 from functions.core.rollout import PROVING_S
 from functions.core.scaler_state import Edition, Halt
 from functions.core.scaling import decide
-from protocol.report import Phase
+from functions.core.snapshot import from_json, to_json
 from tests.core.builders import NOW_S, a_condition, a_group, a_snapshot, a_state, a_worker, an_autogroup, an_offer, worker_id
-from tests.core.rolling import NEW, OFFERS, V1, V2, decided, failed, new, old, proven, proving, rolling, steady, told
+from tests.core.rolling import (
+    NEW,
+    OFFERS,
+    V1,
+    V2,
+    decided,
+    failed,
+    new,
+    old,
+    proven,
+    proving,
+    rented_versions,
+    rolling,
+    steady,
+    told,
+)
 
 _S = WorkerState
 ONE_FULL = a_group(max_workers=1)
-
-
-def _rents(plan: Plan) -> list[str]:
-    return [action.version for action in plan.actions if isinstance(action, Rent)]
 
 
 def _drained(plan: Plan) -> list[str]:
@@ -39,7 +51,7 @@ def _destroyed(plan: Plan) -> list[str]:
 def test_a_changed_autogroup_is_tried_beside_what_serves() -> None:
     plan = decided(old(1), old(2), rollout=proving(), load_per_s=190.0)
 
-    assert (_rents(plan), _drained(plan)) == ([V2], [])
+    assert (rented_versions(plan), _drained(plan)) == ([V2], [])
     assert "to prove version" in plan.sentences[0]
 
 
@@ -52,7 +64,7 @@ def test_one_trial_is_enough() -> None:
 def test_a_trial_that_failed_is_followed_by_another() -> None:
     plan = decided(old(1), old(2), rollout=proving(failed_workers=("x",)), load_per_s=190.0)
 
-    assert _rents(plan) == [V2]
+    assert rented_versions(plan) == [V2]
 
 
 def test_nothing_is_tried_where_there_is_nothing_to_replace() -> None:
@@ -63,7 +75,7 @@ def test_a_reserve_that_nobody_asks_for_is_replaced_too() -> None:
     idle = a_state(last_demand_at_s=NOW_S - 9_000, rollouts={"a": proving()})
     plan = decided(old(1, _S.STOPPED), rollout=proving(), state=idle)
 
-    assert _rents(plan) == [V2]
+    assert rented_versions(plan) == [V2]
 
 
 def test_what_boots_as_a_version_that_was_overtaken_is_given_up() -> None:
@@ -80,7 +92,7 @@ def test_a_proven_version_is_rented_within_the_surge() -> None:
     workers = [old(number) for number in range(1, 9)]
     plan = decided(*workers, rollout=proven(), load_per_s=790.0, group=a_group(max_workers=20))
 
-    assert (_rents(plan), _drained(plan)) == ([V2, V2], [])
+    assert (rented_versions(plan), _drained(plan)) == ([V2, V2], [])
 
 
 def test_those_that_come_and_those_that_drain_take_their_part_of_the_surge() -> None:
@@ -94,7 +106,7 @@ def test_those_that_come_and_those_that_drain_take_their_part_of_the_surge() -> 
 def test_an_old_worker_leaves_once_a_new_one_serves_in_its_place() -> None:
     plan = decided(old(1), new(2), rollout=proven(), load_per_s=90.0)
 
-    assert (_drained(plan), _rents(plan)) == ([worker_id(1)], [])
+    assert (_drained(plan), rented_versions(plan)) == ([worker_id(1)], [])
 
 
 def test_an_old_worker_stays_while_the_new_one_only_boots() -> None:
@@ -108,13 +120,13 @@ def test_two_slower_new_ones_replace_an_old_one() -> None:
     first = decided(old(1), slow, rollout=proven(), load_per_s=90.0)
     second = decided(old(1), slow, replace(slow, worker_id=worker_id(3)), rollout=proven(), load_per_s=90.0)
 
-    assert (_rents(first), _drained(first), _drained(second)) == ([V2], [], [worker_id(1)])
+    assert (rented_versions(first), _drained(first), _drained(second)) == ([V2], [], [worker_id(1)])
 
 
 def test_what_is_missing_is_rented_as_the_new_version() -> None:
     plan = decided(new(1), rollout=proven(), load_per_s=250.0)
 
-    assert _rents(plan) == [V2, V2]
+    assert rented_versions(plan) == [V2, V2]
 
 
 def test_a_surplus_is_released_from_the_older_version_first() -> None:
@@ -129,8 +141,8 @@ def test_an_old_stopped_worker_is_replaced_by_a_newer_one_that_is_stopped() -> N
     first = decided(new(1), old(2, _S.STOPPED), rollout=proven(), load_per_s=90.0, group=two)
     second = decided(new(1), old(2, _S.STOPPED), new(3), rollout=proven(), load_per_s=90.0, group=two)
 
-    assert (_rents(first), _destroyed(first)) == ([V2], [])
-    assert (_rents(second), _destroyed(second), len(_drained(second))) == ([], [worker_id(2)], 1)
+    assert (rented_versions(first), _destroyed(first)) == ([V2], [])
+    assert (rented_versions(second), _destroyed(second), len(_drained(second))) == ([], [worker_id(2)], 1)
 
 
 def test_a_stopped_worker_of_the_new_version_is_started_before_one_of_the_old() -> None:
@@ -163,7 +175,7 @@ def test_nothing_leaves_while_nobody_is_heard() -> None:
 def test_a_version_that_failed_halfway_is_taken_back() -> None:
     plan = decided(old(1), new(2), rollout=failed(), load_per_s=90.0)
 
-    assert (_drained(plan), _rents(plan)) == ([worker_id(2)], [])
+    assert (_drained(plan), rented_versions(plan)) == ([worker_id(2)], [])
 
 
 def test_what_boots_as_a_version_that_failed_is_given_up() -> None:
@@ -199,7 +211,7 @@ def test_without_a_place_one_leaves_that_the_others_can_do_without() -> None:
     full = a_group(max_workers=2)
     plan = decided(old(1), old(2, running_micro_usd_per_hour=500_000), rollout=proving(), load_per_s=90.0, group=full)
 
-    assert (_drained(plan), _rents(plan)) == ([worker_id(2)], [])
+    assert (_drained(plan), rented_versions(plan)) == ([worker_id(2)], [])
 
 
 def test_a_stopped_worker_gives_its_place_first() -> None:
@@ -252,7 +264,7 @@ def test_a_halt_of_renting_is_told_as_what_the_update_waits_for() -> None:
 def test_an_endpoint_that_is_not_active_is_not_updated(state: EndpointState) -> None:
     plan = decided(old(1), rollout=proving(), load_per_s=90.0, group=a_group(endpoint_state=state))
 
-    assert _rents(plan) == []
+    assert rented_versions(plan) == []
 
 
 # Surge
@@ -272,7 +284,7 @@ def test_a_surge_is_a_number_or_a_share_of_those_that_run(text: str, running: in
 def test_a_trial_that_has_proven_itself_is_followed_by_the_rest_at_once() -> None:
     plan = decided(old(1), old(2), new(3, age_s=PROVING_S), rollout=proving(), load_per_s=190.0)
 
-    assert (_drained(plan), _rents(plan)) == ([worker_id(1)], [])
+    assert (_drained(plan), rented_versions(plan)) == ([worker_id(1)], [])
 
 
 def test_an_update_that_is_over_says_nothing() -> None:
@@ -286,8 +298,8 @@ def test_a_worker_that_has_not_come_up_yet_leaves_for_what_serves() -> None:
     assert _destroyed(plan) == [late.worker_id]
 
 
-def test_a_record_of_an_update_replays_with_its_snapshot() -> None:
-    ready: Worker = replace(new(3, age_s=PROVING_S), condition=a_condition(phase=Phase.READY))
-    snapshot = rolling(old(1), old(2), ready, rollout=proving(), load_per_s=190.0)
+def test_a_decision_about_an_update_replays_from_its_record() -> None:
+    snapshot = rolling(old(1), old(2), new(3, age_s=PROVING_S), rollout=proving(), load_per_s=190.0)
+    recorded = json.loads(json.dumps(to_json(snapshot)))
 
-    assert decide(snapshot, now_s=NOW_S) == decide(snapshot, now_s=NOW_S)
+    assert decide(from_json(recorded), now_s=NOW_S) == decide(snapshot, now_s=NOW_S)
