@@ -27,7 +27,8 @@ from sandbox.scenario.watch import Watch
 from sandbox.system import HELLO, LLM, System
 
 TOKENS: Final = 200
-RAMP: Final = ((0.7, 8.0), (1.0, 20.0))  # requests per second, for how many seconds
+# Requests per second, for how many seconds: at the last rate, more load than the two machines that were measured can serve.
+RAMP: Final = ((0.7, 8.0), (1.5, 20.0))
 FIRST_RATE_PER_S: Final = 0.4
 EBB_RATE_PER_S: Final = 1.0
 EBB_TOKENS: Final = 50  # short and many, so that the lull is an even one
