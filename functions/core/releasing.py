@@ -171,8 +171,9 @@ def _spare_cold(fleet: Fleet, need: Need, held: Balance) -> tuple[Action, ...]:
     for worker in _worst_first(fleet, (one for one in stopped if fleet.is_configured(one))):
         perf = fleet.perf(worker)
         if held.spares(perf):
-            stopped_h = (fleet.now_s - worker.rental.state_since_s) / 3_600
-            actions.append(dismiss(worker, f"not needed for {stopped_h:.1f} h: its storage has cost what being short of it would"))
+            minutes = (fleet.now_s - worker.rental.state_since_s) / 60
+            told = f"not needed for {minutes:.0f} minutes: its storage has cost what being short of it would"
+            actions.append(dismiss(worker, told))
             held = held.less(perf)
     return tuple(actions)
 

@@ -265,7 +265,10 @@ def _verdict(desk: _Desk, need: Need) -> str:
     fleet = desk.fleet
     if not need.known:
         return "The arriving load is not known yet: nothing is released."
-    if shortage(fleet, need).any:
+    missing = shortage(fleet, need)
+    if missing.any and max(missing.running_workers, missing.held_workers, missing.held_load) <= 0:
+        return "More is asked than runs; a machine is rented only once that has lasted, or it would come after it."
+    if missing.any:
         return "What is missing is on its way, or is measured first."
     if desk.demand.peak_load_per_s > (desk.demand.load_per_s or 0.0):
         return "More runs than is asked at this moment: it was needed a short while ago."

@@ -120,17 +120,17 @@ def surge_requests(group: EndpointGroup, demand: Demand) -> float:
     """Return for how many open requests experience says to be ready under the present load; 0 where idling is the dearer."""
     if group.shortage_cost <= 1:
         return 0.0
-    return quantile(demand.surges, load_per_s=demand.ahead.mean_load_per_s, share=_enough(group))
+    return quantile(demand.surges, load_per_s=demand.ahead.mean_load_per_s, share=_enough(group.shortage_cost))
 
 
-def _enough(group: EndpointGroup) -> float:
+def _enough(shortage_cost: float) -> float:
     """Return with what probability capacity is to suffice: the newsvendor's critical ratio."""
-    return group.shortage_cost / (1 + group.shortage_cost)
+    return shortage_cost / (1 + shortage_cost)
 
 
 def headroom_deviations(shortage_cost: float) -> float:
     """Return by how many standard deviations capacity exceeds what is expected; none where idling is the dearer."""
-    return NormalDist().inv_cdf(shortage_cost / (1 + shortage_cost)) if shortage_cost > 1 else 0.0
+    return NormalDist().inv_cdf(_enough(shortage_cost)) if shortage_cost > 1 else 0.0
 
 
 def load_per_place(workers: Iterable[Worker], group: EndpointGroup, demand: Demand) -> float:
@@ -146,14 +146,13 @@ def load_per_place(workers: Iterable[Worker], group: EndpointGroup, demand: Dema
 
 def why(group: EndpointGroup, demand: Demand, need: Need) -> str:
     """Say in a sentence what was forecast and how sure that is, for the record of a decision that adds something."""
-    ahead = demand.ahead
-    arriving = "an unknown load" if ahead.load_per_s is None else f"{ahead.load_per_s:.1f} load/s as far as is proven"
+    ahead, surge = demand.ahead, need.surge_requests
     mean = f"{ahead.mean_load_per_s:.1f} in the mean, {demand.peak_load_per_s:.1f} at the peak of {group.scale_down_window:.0f} s"
-    open_now = f"{ahead.open_requests} requests are open, {ahead.open_ahead:.0f} are expected in {ahead.lead_s:.0f} s"
-    return (
-        f"Needed are {need.running_load:.1f} load/s: {arriving} arrive ({mean}); {open_now}, and by experience "
-        f"{need.surge_requests:.0f} at most with a chance of {_enough(group):.0%}."
-    )
+    known = ahead.load_per_s is not None
+    arriving = f"{ahead.load_per_s:.1f} load/s arrive as far as is proven ({mean})" if known else "what arrives is not known yet"
+    open_now = f"open requests: {ahead.open_requests} now, {ahead.open_ahead:.0f} expected in {ahead.lead_s:.0f} s"
+    experience = f", and by experience {surge:.0f} at most with a chance of {_enough(group.shortage_cost):.0%}" if surge else ""
+    return f"Needed are {need.running_load:.1f} load/s: {arriving}; {open_now}{experience}."
 
 
 def is_idle(group: EndpointGroup, demand: Demand, *, now_s: float) -> bool:

@@ -651,7 +651,15 @@ def test_every_action_is_told_in_a_sentence_with_its_reason() -> None:
 def test_a_decision_that_adds_something_tells_what_was_forecast() -> None:
     plan = decide(a_snapshot(state=a_state(load_per_s=50.0), offers=OFFERS), now_s=NOW_S)
 
-    assert plan.sentences[1].startswith("Needed are 50.0 load/s: 50.0 load/s as far as is proven arrive")
+    assert plan.sentences[1].startswith("Needed are 50.0 load/s: 50.0 load/s arrive as far as is proven")
+
+
+def test_a_burst_that_nothing_is_rented_for_yet_is_told_as_such() -> None:
+    burst = replace(a_worker(1), condition=a_condition(slots=4, in_flight=40))
+    plan = decide(a_snapshot(burst, state=a_state(load_per_s=50.0), offers=OFFERS), now_s=NOW_S)
+
+    assert plan.actions == ()
+    assert plan.sentences == ("More is asked than runs; a machine is rented only once that has lasted, or it would come after it.",)
 
 
 @pytest.mark.parametrize(

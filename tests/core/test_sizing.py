@@ -143,9 +143,15 @@ def test_the_reckoning_is_told_in_a_sentence() -> None:
     group, demand = a_group(shortage_cost=19.0), _demand(90.0, open_requests=7, growth_per_s=0.5)
 
     assert why(group, demand, _need(group, demand)) == (
-        "Needed are 118.9 load/s: 90.0 load/s as far as is proven arrive (90.0 in the mean, 90.0 at the peak of 120 s); "
-        "7 requests are open, 22 are expected in 30 s, and by experience 0 at most with a chance of 95%."
+        "Needed are 118.9 load/s: 90.0 load/s arrive as far as is proven (90.0 in the mean, 90.0 at the peak of 120 s); "
+        "open requests: 7 now, 22 expected in 30 s."
     )
+
+
+def test_what_experience_expects_is_told_where_there_is_some() -> None:
+    group, demand = a_group(shortage_cost=20.0), _demand(90.0, surges=Surges(counts={"6": {"4": 90, "22": 10}}))
+
+    assert why(group, demand, _need(group, demand)).endswith(", and by experience 128 at most with a chance of 95%.")
 
 
 @given(st.floats(0, 1e4), st.integers(0, 10_000), st.floats(0, 10), st.floats(0, 100), st.floats(0, 1_000))
