@@ -18,7 +18,7 @@ from sandbox.aws.plan import ResourceEvent, Step
 from sandbox.market_process import MarketplaceFailed
 from sandbox.scenario.display import Display, Outcome, display_for
 from sandbox.scenario.facts import Facts, StepFailed, percentile, require
-from sandbox.scenario.load import LoadGenerator
+from sandbox.scenario.load import IN_FLIGHT_MAX, LoadGenerator
 from sandbox.scenario.story import Story
 from sandbox.scenario.view import MICRO_USD
 from sandbox.scenario.watch import Watch
@@ -107,7 +107,7 @@ def _account(facts: Facts, load: LoadGenerator, watch: Watch) -> None:
     facts.record(
         requests=figures.succeeded + figures.failed + figures.shed,
         failures=figures.failed + figures.shed,
-        errors=dict(load.errors),
+        errors={**load.errors, **({f"not sent, since {IN_FLIGHT_MAX} were under way": figures.shed} if figures.shed else {})},
         first_token_s={f"p{share}": round(percentile(waits, share / 100), 2) for share in (50, 95, 99)},
         peak_ready_workers=dict(watch.peak_ready),
         peak_memory_mb=round(watch.peak_memory_bytes / 1e6),

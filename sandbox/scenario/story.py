@@ -27,8 +27,9 @@ from sandbox.scenario.watch import Watch
 from sandbox.system import HELLO, LLM, System
 
 TOKENS: Final = 200
-# Requests per second, for how many seconds: at the last rate, more load than the two machines that were measured can serve.
-RAMP: Final = ((0.7, 8.0), (1.5, 20.0))
+# Requests per second, for how many seconds: the last rate is a little more than the two machines that were measured can serve.
+RAMP: Final = ((0.7, 8.0), (1.35, 20.0))
+FULL_RATE_PER_S: Final = 1.0  # once the fleet has followed
 FIRST_RATE_PER_S: Final = 0.4
 EBB_RATE_PER_S: Final = 1.0
 EBB_TOKENS: Final = 50  # short and many, so that the lull is an even one
@@ -160,6 +161,7 @@ class Story:
                 self.display.progress(f"{rate:g} requests/s")
                 self._pass(duration_s)
             self.until(lambda: self.watch.peak_ready[LLM] >= FLEET_MIN, f"{FLEET_MIN} ready workers", deadline_s=READY_DEADLINE_S)
+            self.load.set_rate(FULL_RATE_PER_S, tokens=TOKENS)
             words.append(f"The fleet grew to {self.watch.peak_ready[LLM]} ready workers")
             words.append(self._preference(self.watch.value_per_dollar(LLM)))
 
