@@ -290,6 +290,17 @@ def test_who_knows_the_trace_serves_two_bursts_in_time_and_pays_little_between()
     assert float(world.bill.total_micro_usd()) < MACHINE.running_micro_usd_per_hour * 1.5
 
 
+def test_who_knows_the_trace_counts_a_machine_that_is_started_again_once() -> None:
+    rng = random.Random(5)
+    bursts = [(rng.uniform(1_500, 12_000), rng.randint(100, 500)) for _ in range(14)]
+    rows = [(start_s + rng.expovariate(1 / 30), rng.uniform(5, 60)) for start_s, number in bursts for _ in range(number)]
+    boots = Boots(new=Observed((60.0,)), started=Observed((20.0,)), never_ready=0.0, unavailable=0.0)
+    trace = replace(a_trace(rows), duration_s=14_400.0)
+    world = World(trace, Clairvoyant(), Rules(machine=MACHINE, boots=boots)).run()
+
+    assert figures(world, "clairvoyant").wait_p99_s < 2.0
+
+
 def test_of_several_runs_in_hindsight_the_cheapest_that_serves_well_enough_is_taken() -> None:
     trace = a_trace([(600.0 + index, 20.0) for index in range(1_000)])
     every = [figures(play(trace, Clairvoyant(fill=fill), Setting()), "clairvoyant") for fill in FILLS]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bench.backtest.machines import Duration, Machine
+from bench.backtest.policies.steering import start, take_back
 from bench.backtest.trace import Trace
 from bench.backtest.world import State, Unit, World
 
@@ -71,17 +72,10 @@ class Clairvoyant:
     def _grow(self, world: World, soon: int) -> None:
         """Take back what drains, then start what is stopped. What was rented counts once nothing is stopped: it may take long."""
         missing = soon - world.count(State.READY) - sum(unit.state is State.BOOTING for unit in self._started)
-        for unit in [unit for unit in world.units if unit.state is State.DRAINING][: max(0, missing)]:
-            world.undrain(unit)
-            missing -= 1
-        for unit in [unit for unit in world.units if unit.state is State.STOPPED]:
-            if missing <= 0:
-                return
-            if world.start(unit):
-                self._started.append(unit)
-                missing -= 1
-            else:
-                world.destroy(unit)
+        missing -= len(take_back(world, missing))
+        started = start(world, missing)
+        self._started += started
+        missing -= len(started)
         self._started = [unit for unit in self._started if unit.state is State.BOOTING]
         for _ in range(missing - (world.count(State.BOOTING) - len(self._started))):
             world.rent()

@@ -11,6 +11,27 @@ from dataclasses import dataclass
 from bench.backtest.world import State, Unit, World
 
 
+def take_back(world: World, most: int) -> list[Unit]:
+    """Let so many machines that drain serve on, and return them."""
+    draining = [unit for unit in world.units if unit.state is State.DRAINING][: max(0, most)]
+    for unit in draining:
+        world.undrain(unit)
+    return draining
+
+
+def start(world: World, most: int) -> list[Unit]:
+    """Start so many stopped machines, and return them; those whose GPUs are taken are destroyed."""
+    started: list[Unit] = []
+    for unit in [unit for unit in world.units if unit.state is State.STOPPED]:
+        if len(started) >= most:
+            break
+        if world.start(unit):
+            started.append(unit)
+        else:
+            world.destroy(unit)
+    return started
+
+
 @dataclass(slots=True)
 class Steering:
     """`pool` is how many machines may stand stopped."""
@@ -42,16 +63,8 @@ class Steering:
                 world.destroy(unit)
 
     def _add(self, world: World, missing: int) -> None:
-        for unit in [unit for unit in world.units if unit.state is State.DRAINING][:missing]:
-            world.undrain(unit)
-            missing -= 1
-        for unit in [unit for unit in world.units if unit.state is State.STOPPED]:
-            if missing <= 0:
-                return
-            if world.start(unit):
-                missing -= 1
-            else:
-                world.destroy(unit)  # its GPUs are taken
+        missing -= len(take_back(world, missing))
+        missing -= len(start(world, missing))
         for _ in range(missing):
             world.rent()
 
