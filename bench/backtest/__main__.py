@@ -11,11 +11,10 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import yaml
 from rich.console import Console
 from rich.progress import Progress
 
@@ -25,19 +24,15 @@ from bench.backtest.figures import Figures
 from bench.backtest.kinds import Profile, profile
 from bench.backtest.machines import Boots, read_duration
 from bench.backtest.setting import PEAK_MACHINES, Setting, default_group
+from bench.backtest.stack_file import read_group
 from bench.backtest.sweep import Done, Job
 from bench.backtest.tables import described, markdown, terminal, verdicts, written
-from bench.backtest.trace import LoadModel, read_trace, synthetic
-from functions.core.jsonable import decode
-from functions.core.model import EndpointGroup
+from bench.backtest.trace import LoadModel, UnreadableTrace, read_trace, synthetic
 from functions.core.pricing import micro_usd
-from infra.endpoint_settings import EndpointSettings
-from infra.group import group_spec
 
 BEFORE: Final = "headgate before"
+USD_PER_HOUR_MAX: Final = 1_000
 WIDTH_MIN: Final = 130  # the table, not wrapped
-# What is rented is the backtest's machine; the stack file's own autogroups may hold secrets that only Pulumi can read.
-_ONE_AUTOGROUP: Final = {"any": {"search_params": "num_gpus=1", "image": "engine"}}
 
 
 def main() -> None:
@@ -46,7 +41,7 @@ def main() -> None:
     try:
         setting = _setting(arguments)
         rows, profiles = _all(arguments, setting) if arguments.all else _one(arguments, setting)
-    except (OSError, ValueError) as exc:  # also what pydantic and the YAML reader raise of a stack file
+    except (OSError, ValueError) as exc:  # files that are missing, or are not what they should be
         sys.exit(f"bench.backtest: {exc}")
     for name, figures in sorted(profiles.items()):
         Console(stderr=True).print(described(name, figures), highlight=False)
@@ -66,7 +61,7 @@ def _one(arguments: argparse.Namespace, setting: Setting) -> tuple[list[Figures]
     trace = read_trace(arguments.trace, LoadModel()) if arguments.trace else synthetic()
     runs = {name: enter(name, trace, setting) for name in _policies(arguments)}
     if arguments.before:
-        before = replace(setting, group=_group(arguments.before, arguments.group))
+        before = replace(setting, group=read_group(arguments.before, arguments.group))
         row, world = enter(OURS, trace, before)
         runs = {BEFORE: (replace(row, policy=BEFORE), world), **runs}
     bounds_usd = {} if arguments.no_bound else {trace.name: sweep.bound_usd(trace, setting)}
@@ -78,6 +73,8 @@ def _one(arguments: argparse.Namespace, setting: Setting) -> tuple[list[Figures]
 
 def _all(arguments: argparse.Namespace, setting: Setting) -> tuple[list[Figures], Mapping[str, Profile]]:
     paths = sweep.traces(arguments.all, held_out=arguments.held_out)
+    if not paths:
+        raise UnreadableTrace(f"{arguments.all} holds no trace: a trace is a .csv or .csv.gz of t_s,prompt_tokens,output_tokens")
     wanted = [*([] if arguments.no_bound else [None]), *_policies(arguments)]
     jobs = [Job(path=path, policy=name, setting=setting) for path in paths for name in wanted]
     finished: list[Done] = []
@@ -104,26 +101,14 @@ def _setting(arguments: argparse.Namespace) -> Setting:
     if arguments.boot_started:
         boots = replace(boots, started=read_duration(arguments.boot_started))
     return Setting(
-        group=_group(arguments.stack, arguments.group),
+        group=read_group(arguments.stack, arguments.group) if arguments.stack else default_group(),
         boots=boots,
         perf=arguments.perf,
         peak_machines=arguments.peak_machines,
-        running_micro_usd_per_hour=micro_usd(Decimal(arguments.usd_per_hour)),
-        stopped_micro_usd_per_hour=micro_usd(Decimal(arguments.stopped_usd_per_hour)),
+        running_micro_usd_per_hour=arguments.usd_per_hour,
+        stopped_micro_usd_per_hour=arguments.stopped_usd_per_hour,
         seed=arguments.seed,
     )
-
-
-def _group(stack: Path | None, name: str | None) -> EndpointGroup:
-    """Return the parameters of a stack file's group, or the defaults with room enough."""
-    if stack is None:
-        return default_group()
-    endpoints: Mapping[str, Mapping[str, Any]] = yaml.safe_load(stack.read_text())["config"]["headgate:endpoints"]
-    chosen = name or next(iter(endpoints))
-    if chosen not in endpoints:
-        raise ValueError(f"{stack} has no endpoint group {chosen!r}; name one of {', '.join(endpoints)}")
-    spec = group_spec(chosen, EndpointSettings.model_validate_json(json.dumps({**endpoints[chosen], "autogroups": _ONE_AUTOGROUP})))
-    return decode(EndpointGroup, spec)
 
 
 def _arguments() -> argparse.Namespace:
@@ -141,11 +126,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tuned", action="store_true", help="the best peers too, tuned to each trace in hindsight (slow)")
     parser.add_argument("--no-bound", action="store_true", help="leave out the lower bound")
     parser.add_argument("--before", type=Path, metavar="STACK", help="a second stack file, to compare --stack with")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the machines over time (.png or .svg)")
+    parser.add_argument("--picture", type=_picture, metavar="FILE", help="draw the machines over time (.png or .svg)")
     parser.add_argument("--document", type=Path, metavar="FILE", help="write the table between the markers of this document")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
     _add_rules(parser)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.all and (arguments.before or arguments.picture):
+        parser.error("--before and --picture are of one trace: give it with --trace, not --all")
+    return arguments
 
 
 def _add_rules(parser: argparse.ArgumentParser) -> None:
@@ -153,13 +141,31 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
     rules = parser.add_argument_group("the rules, the same for every policy")
     rules.add_argument("--perf", type=float, help="load per second of a machine (default: by --peak-machines)")
     rules.add_argument("--peak-machines", type=int, default=PEAK_MACHINES, help="how many the busiest ten minutes fill")
-    rules.add_argument("--usd-per-hour", default="0.42", help="price of a running machine")
-    rules.add_argument("--stopped-usd-per-hour", default="0.02", help="price of a stopped one")
+    rules.add_argument("--usd-per-hour", type=_micro_usd, default="0.42", help="price of a running machine")
+    rules.add_argument("--stopped-usd-per-hour", type=_micro_usd, default="0.02", help="price of a stopped one")
     rules.add_argument("--boot-new", help="seconds from rent to ready: median:p95, or a CSV file with a column ms or s")
     rules.add_argument("--boot-started", help="seconds from start to ready, likewise")
     rules.add_argument("--never-ready", type=float, default=boots.never_ready, help="share of rents that never become ready")
     rules.add_argument("--unavailable", type=float, default=boots.unavailable, help="share of starts that are refused")
     rules.add_argument("--seed", type=int, default=1)
+
+
+def _micro_usd(text: str) -> int:
+    try:
+        usd = Decimal(text)
+        is_price = 0 <= usd <= USD_PER_HOUR_MAX
+    except InvalidOperation:  # no number, or none that can be compared
+        is_price = False
+    if not is_price:
+        raise argparse.ArgumentTypeError(f"{text!r} is no price: write dollars an hour, 0 to {USD_PER_HOUR_MAX}, such as 0.42")
+    return micro_usd(usd)
+
+
+def _picture(text: str) -> Path:
+    path = Path(text)
+    if path.suffix not in picture.SUFFIXES:
+        raise argparse.ArgumentTypeError(f"{text!r} is no picture: its name must end with {' or '.join(picture.SUFFIXES)}")
+    return path
 
 
 if __name__ == "__main__":

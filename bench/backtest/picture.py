@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from bench.backtest.figures import Figures
 from bench.backtest.world import World
 
+SUFFIXES: Final = (".png", ".svg")
 COLUMNS: Final = 700
 WIDTH_IN: Final = 11.0
 PANEL_IN: Final = 1.9
@@ -30,7 +31,7 @@ Vector = NDArray[np.float64]
 
 
 def draw(path: Path, runs: Mapping[str, tuple[Figures, World]]) -> None:
-    """Write the picture, as PNG or SVG by the name of the file. Raises ValueError for any other kind."""
+    """Write the picture, as PNG or SVG by the name of the file, which ends with one of SUFFIXES."""
     with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "backtest"}):
         figure = Figure(figsize=(WIDTH_IN, 0.9 + PANEL_IN * len(runs)), layout="constrained")
         panels = figure.subplots(len(runs), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
