@@ -54,7 +54,6 @@ LINE_BYTES: Final = 26  # charged for each line beside its text
 LINES: Final = 4
 ANSWER_BYTES: Final = 1_000
 
-MONTH_S: Final = 730 * 3_600
 MINUTES: Final = 730 * 60
 ALARMS_OF_A_STACK: Final = 10
 ALARMS_OF_A_GROUP: Final = 7

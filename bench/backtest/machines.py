@@ -9,13 +9,14 @@ by a file of measured times (`read_duration`).
 from __future__ import annotations
 
 import csv
-import gzip
 import math
 import random
 from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
+
+from bench.backtest.csv_file import opened
 
 P95: Final = 1.6449  # standard deviations
 
@@ -94,8 +95,7 @@ def read_duration(said: str) -> Duration:
 
 
 def _times_s(path: Path) -> list[float]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", newline="", encoding="utf-8") as text:
+    with opened(path) as text:
         rows = csv.DictReader(text)
         unit = next((name for name in ("ms", "s") if name in (rows.fieldnames or ())), None)
         if unit is None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.backtest import bound
+from bench.backtest.csv_file import name_of
 from bench.backtest.entrants import enter
 from bench.backtest.figures import Figures
 from bench.backtest.kinds import GOALS, Profile, profile
@@ -55,12 +56,7 @@ def traces(directory: Path, *, held_out: bool) -> list[Path]:
 
 def held_out_of(paths: Sequence[Path]) -> Path | None:
     """Return the file that no default may be chosen by; None of less than two."""
-    return min(paths, key=lambda path: hashlib.sha256(trace_name(path).encode()).digest()) if len(paths) > 1 else None
-
-
-def trace_name(path: Path) -> str:
-    """Return the name of the trace in this file."""
-    return path.name.removesuffix(".gz").removesuffix(".csv")
+    return min(paths, key=lambda path: hashlib.sha256(name_of(path).encode()).digest()) if len(paths) > 1 else None
 
 
 def run(jobs: Sequence[Job], *, processes: int) -> Iterator[Done]:

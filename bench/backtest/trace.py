@@ -16,7 +16,6 @@ machines and memory of its own. It is played twice, and only the second time is 
 from __future__ import annotations
 
 import csv
-import gzip
 import math
 import random
 from bisect import bisect_left
@@ -24,6 +23,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+
+from bench.backtest.csv_file import name_of, opened
 
 LOAD_MIN: Final = 1.0
 COUNTED_S_MAX: Final = 7 * 86_400
@@ -78,9 +79,7 @@ class Trace:
 
 def read_trace(path: Path, model: LoadModel, *, duration_s_max: float | None = None) -> Trace:
     """Read a trace file. Raises UnreadableTrace."""
-    name = path.name.removesuffix(".gz").removesuffix(".csv")
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", newline="", encoding="utf-8") as text:
+    with opened(path) as text:
         rows = csv.DictReader(text)
         columns = rows.fieldnames or ()
         read = list(_rows(rows, columns, model))
@@ -89,7 +88,7 @@ def read_trace(path: Path, model: LoadModel, *, duration_s_max: float | None = N
     if not kept:
         raise UnreadableTrace(f"{path}: no request in it; a trace needs lines of t_s,prompt_tokens,output_tokens")
     return Trace(
-        name=name,
+        name=name_of(path),
         arrivals=tuple(Arrival(at_s=at_s, load=load) for at_s, load, _ in kept),
         duration_s=kept[-1][0] + 1.0,
         output_share=sum(output for _, _, output in kept) / sum(load for _, load, _ in kept),
@@ -99,8 +98,7 @@ def read_trace(path: Path, model: LoadModel, *, duration_s_max: float | None = N
 
 def is_trace(path: Path) -> bool:
     """Tell whether the first line of the file is that of a trace."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", newline="", encoding="utf-8") as text:
+    with opened(path) as text:
         columns = next(csv.reader(text), [])
     return columns[:3] == ["t_s", "prompt_tokens", "output_tokens"] or columns == ["count"]
 

@@ -45,9 +45,6 @@ class State(enum.StrEnum):
     GONE = "gone"
 
 
-RUNNING: Final = (State.BOOTING, State.READY, State.DRAINING, State.STOPPING)  # bills its GPU
-
-
 @dataclass(slots=True, eq=False)
 class Unit:
     """One rented machine. `boot_began_s` is when it was last rented or started; `taken`: its GPUs serve someone else."""
@@ -86,7 +83,7 @@ class Policy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """The fleet and the demand as a policy left them at one look. `asked_load` is all that ever arrived."""
+    """The fleet and the demand as a policy left them at one look."""
 
     at_s: float
     ready: int
@@ -94,7 +91,6 @@ class Moment:
     leaving: int
     stopped: int
     waiting: int
-    asked_load: float
 
     @property
     def running(self) -> int:
@@ -356,7 +352,6 @@ class World:
             leaving=self.count(State.DRAINING, State.STOPPING),
             stopped=self._counts[State.STOPPED],
             waiting=len(self.waiting),
-            asked_load=self.arrived_load,
         )
 
     def _look_for_end(self, unit: Unit) -> None:

@@ -26,11 +26,10 @@ from functions.core.model import Autogroup, Instance, Offer, fleet_shards
 from functions.core.snapshot import Snapshot
 from functions.ports import Marketplace
 from functions.scale.tick import tick
-from functions.scale.turn import ScalePorts, ScaleSettings, Tenure, Turn
+from functions.scale.turn import LEASE_S, ScalePorts, ScaleSettings, Tenure, Turn
 
 TICK_S: Final = 5.0
 TICKS_BEFORE: Final = 3
-LEASE_S: Final = 75.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
