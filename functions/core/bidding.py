@@ -61,8 +61,10 @@ def lost_per_hour(state: ScalerState, autogroup: str) -> float:
     return (PRIOR_LOST + record.lost) / (PRIOR_HOURS + record.hours)
 
 
-def with_bids(state: ScalerState, workers: Iterable[Worker], actions: Iterable[Action], *, now_s: float) -> ScalerState:
-    """Return the state after another while of bidding, with the losses that these actions tell of."""
+def bid_records(
+    state: ScalerState, workers: Iterable[Worker], actions: Iterable[Action], *, now_s: float
+) -> Mapping[str, BidRecord]:
+    """Return the records by autogroup after the bidding since `bids_at_s`, with the losses that these actions tell of."""
     bidding = {one.worker_id: one for one in workers if _bids(one) and one.rental.state in RUNNING}
     since_s = min(LOOK_S_MAX, max(0.0, now_s - state.bids_at_s)) if state.bids_at_s else 0.0
     records = dict(state.bids)
@@ -73,7 +75,7 @@ def with_bids(state: ScalerState, workers: Iterable[Worker], actions: Iterable[A
         lost = bidding.get(action.worker_id) if isinstance(action, Drain | Destroy) else None
         if lost is not None and _is_loss(action):
             records[lost.rental.autogroup] = _with_loss(records[lost.rental.autogroup], now_s=now_s)
-    return replace(state, bids=records, bids_at_s=now_s)
+    return records
 
 
 def due_to_return(
@@ -101,11 +103,13 @@ def coming_back(
     now_s: float,
 ) -> tuple[ScalerState, Mapping[str, str]]:
     """Return the state after a look at the offers, and the workers on demand that bids are to replace, with the reason."""
-    autogroups, workers = tuple(autogroups), tuple(workers)
+    autogroups, workers = tuple(filter(may_fall_back, autogroups)), tuple(workers)
+    if not autogroups:
+        return state, {}
     due = due_to_return(autogroups, state, workers, now_s=now_s)
     found: dict[str, str] = {}
     records = dict(state.bids)
-    for autogroup in filter(may_fall_back, autogroups):
+    for autogroup in autogroups:
         record, name = records.get(autogroup.name, BidRecord()), autogroup.name
         mine = {one.worker_id: one for one in _on_demand(autogroup, workers)}
         if name in due and name in offers:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from functions.core.expecting import Expectation, Measured, is_of_autogroup, key_of, measured, perf_key, with_sample
-from functions.core.lifecycle import COMING_OR_SERVING, WorkerState
+from functions.core.lifecycle import COMING
 from functions.core.model import Offer, Worker
-from functions.core.routing import is_routable, is_silent
+from functions.core.routing import is_in_service, is_silent
 from functions.core.scaler_state import LearnedPerf, ObservedPerf, ScalerState
 
 PEERS_MIN: Final = 2
@@ -111,9 +111,9 @@ def is_heard(worker: Worker, *, now_s: float) -> bool:
 
 def is_serving(worker: Worker, *, now_s: float) -> bool:
     """Tell whether routers can use the worker now: READY to us, ready by its own word, and heard of late."""
-    return is_routable(worker, now_s=now_s) and is_heard(worker, now_s=now_s)
+    return is_in_service(worker) and is_heard(worker, now_s=now_s)
 
 
 def is_coming(worker: Worker) -> bool:
     """Tell whether the worker will serve without another decision."""
-    return worker.rental.state in COMING_OR_SERVING - {WorkerState.READY}
+    return worker.rental.state in COMING

@@ -154,7 +154,8 @@ def add_sample(samples: tuple[DemandSample, ...], demand: Demand, *, now_s: floa
         waiting_load=demand.waiting_load,
         open_requests=demand.ahead.open_requests,
     )
-    begun = [index for index, sample in enumerate(samples) if sample.at_s <= now_s - max(RATE_WINDOWS_S)]
+    oldest_s = now_s - max(RATE_WINDOWS_S)
+    begun = [index for index, sample in enumerate(samples) if sample.at_s <= oldest_s]
     kept = samples[begun[-1] if begun else 0 :]
     if len(kept) > 1 and kept[-1].at_s - kept[-2].at_s < SAMPLE_SPACING_S:
         kept = kept[:-1]

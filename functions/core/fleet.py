@@ -42,24 +42,24 @@ class Fleet:
     _serving: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
     _running: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
     _cold: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
-    _perf: dict[str, float] = field(init=False, repr=False, compare=False, default_factory=dict)  # asked for again and again
+    _perf: Mapping[str, float] = field(init=False, repr=False, compare=False)  # asked for again and again
+    _states: frozenset[WorkerState] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         configured = [worker for worker in self.workers if self.is_configured(worker)]
         relied_on = [one for one in configured if one.worker_id not in self.editions.on_probation]
         serving = tuple(worker for worker in relied_on if is_serving(worker, now_s=self.now_s))
         served = {worker.worker_id for worker in serving}
-        object.__setattr__(self, "_serving", serving)
         counted = [one for one in configured if one.worker_id not in self.editions.uncounted]
+        object.__setattr__(self, "_serving", serving)
         object.__setattr__(self, "_running", tuple(one for one in counted if one.worker_id in served or self._runs(one)))
         object.__setattr__(self, "_cold", tuple(worker for worker in configured if _is_cold(worker)))
+        object.__setattr__(self, "_perf", {one.worker_id: self.outlook.of_worker(one) or 0.0 for one in self.workers})
+        object.__setattr__(self, "_states", frozenset(one.rental.state for one in self.workers))
 
     def perf(self, worker: Worker) -> float:
         """Return the expected load per second of a worker, 0 where nothing can be expected."""
-        known = self._perf.get(worker.worker_id)
-        if known is None:
-            known = self._perf[worker.worker_id] = self.outlook.of_worker(worker) or 0.0
-        return known
+        return self._perf[worker.worker_id]
 
     def value(self, worker: Worker) -> float:
         """Return load per second per dollar that the worker bills in an hour while it serves, traffic included."""
@@ -81,11 +81,13 @@ class Fleet:
 
     def lasting(self, workers: Iterable[Worker]) -> tuple[Worker, ...]:
         """Return those of the workers that are what they should be."""
-        return tuple(one for one in workers if one.worker_id not in self.editions.outdated)
+        outdated = self.editions.outdated
+        return tuple(one for one in workers if one.worker_id not in outdated) if outdated else tuple(workers)
 
     def tried(self) -> tuple[Worker, ...]:
         """Return the workers on probation that are not counted among those that run: they are held all the same."""
-        return tuple(one for one in self.workers if one.worker_id in self.editions.uncounted and not _is_cold(one))
+        uncounted = self.editions.uncounted
+        return tuple(one for one in self.workers if one.worker_id in uncounted and not _is_cold(one)) if uncounted else ()
 
     def cold(self) -> tuple[Worker, ...]:
         """Return the workers that are stopped, or will be without another decision."""
@@ -93,6 +95,8 @@ class Fleet:
 
     def available(self, *states: WorkerState) -> tuple[Worker, ...]:
         """Return the workers in one of these states about which nothing has been decided yet."""
+        if self._states.isdisjoint(states):
+            return ()
         return tuple(one for one in self.workers if one.rental.state in states and one.worker_id not in self.acted)
 
     def count(self, autogroup: str, *states: WorkerState) -> int:
@@ -101,7 +105,7 @@ class Fleet:
 
     def load(self, workers: Iterable[Worker]) -> float:
         """Return what these workers carry together."""
-        return sum(self.perf(worker) for worker in workers)
+        return sum([self._perf[worker.worker_id] for worker in workers])
 
     def is_configured(self, worker: Worker) -> bool:
         """Tell whether the worker is wanted and its autogroup exists. An empty configuration is missing data, not a wish."""

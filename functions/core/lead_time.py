@@ -38,20 +38,18 @@ class LeadTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Prior:
-    median_s: float
-    p95_s: float
+    """What is expected of the logarithm of a time before any was seen."""
 
-    @property
-    def mean_log(self) -> float:
-        return math.log(self.median_s)
-
-    @property
-    def variance(self) -> float:
-        return (math.log(self.p95_s / self.median_s) / _P95) ** 2
+    mean_log: float
+    variance: float
 
 
-_BOOT: Final = _Prior(median_s=180.0, p95_s=600.0)
-_START: Final = _Prior(median_s=25.0, p95_s=90.0)
+def _prior(*, median_s: float, p95_s: float) -> _Prior:
+    return _Prior(mean_log=math.log(median_s), variance=(math.log(p95_s / median_s) / _P95) ** 2)
+
+
+_BOOT: Final = _prior(median_s=180.0, p95_s=600.0)
+_START: Final = _prior(median_s=25.0, p95_s=90.0)
 
 
 def boot_time(state: ScalerState) -> LeadTime:
@@ -85,5 +83,12 @@ def _expected(learned: LearnedTime, prior: _Prior) -> LeadTime:
     weight = learned.samples + PRIOR_SAMPLES
     mean_log = (learned.mean_log * learned.samples + prior.mean_log * PRIOR_SAMPLES) / weight
     variance = (learned.deviations + prior.variance * PRIOR_SAMPLES) / weight
-    exponents = {"mean_s": mean_log + variance / 2, "median_s": mean_log, "p95_s": mean_log + _P95 * math.sqrt(variance)}
-    return LeadTime(**{name: min(LEAD_S_MAX, math.exp(exponent)) for name, exponent in exponents.items()})
+    return LeadTime(
+        mean_s=_bounded_s(mean_log + variance / 2),
+        median_s=_bounded_s(mean_log),
+        p95_s=_bounded_s(mean_log + _P95 * math.sqrt(variance)),
+    )
+
+
+def _bounded_s(log_s: float) -> float:
+    return min(LEAD_S_MAX, math.exp(log_s))

@@ -55,8 +55,9 @@ NEXT: Final[dict[WorkerState, frozenset[WorkerState]]] = {
 HELD: Final = frozenset(_S) - {_S.DESTROYED}
 # Billed for its GPU, or about to be.
 RUNNING: Final = frozenset({_S.RENTING, _S.BOOTING, _S.READY, _S.DRAINING, _S.STOPPING, _S.STARTING})
-# Capacity that serves now or will without another decision.
-COMING_OR_SERVING: Final = frozenset({_S.RENTING, _S.BOOTING, _S.READY, _S.STARTING})
+# Capacity that will serve without another decision, and with what serves now.
+COMING: Final = frozenset({_S.RENTING, _S.BOOTING, _S.STARTING})
+COMING_OR_SERVING: Final = COMING | {_S.READY}
 
 
 def check_transition(before: WorkerState, after: WorkerState) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 
-from functions.core.bidding import with_bids
+from functions.core.bidding import bid_records
 from functions.core.capacity import learn
 from functions.core.demand import Demand, add_sample
 from functions.core.lead_time import with_arrival
@@ -59,33 +59,44 @@ def unlisted(snapshot: Snapshot, listing: Listing | None) -> Mapping[str, int]:
     return {worker_id: snapshot.state.unlisted.get(worker_id, 0) + 1 for worker_id in missing}
 
 
-def remember(snapshot: Snapshot, demand: Demand, repairs: Iterable[Action], *, now_s: float) -> ScalerState:
-    """Return the state with what this snapshot taught."""
+def remember(
+    before: ScalerState,
+    snapshot: Snapshot,
+    demand: Demand,
+    repairs: Iterable[Action],
+    *,
+    listing: Listing | None,
+    now_s: float,
+) -> ScalerState:
+    """Return the state `before` with what this snapshot taught."""
     actions = tuple(repairs)
     known = {worker.worker_id: worker for worker in snapshot.workers}
     forgotten = sum(known[action.worker_id].assignments.assigned_load for action in actions if isinstance(action, Forget))
     rollouts = follow(snapshot, now_s=now_s)
     # What was changed may do what failed before.
-    renewed = changed(snapshot.state.rollouts, rollouts)
-    halted = {name: halt for name, halt in snapshot.state.halted_autogroups.items() if name not in renewed}
+    renewed = changed(before.rollouts, rollouts)
+    halted = {name: halt for name, halt in before.halted_autogroups.items() if name not in renewed}
     state = replace(
-        snapshot.state,
+        before,
         rollouts=rollouts,
-        boot_failures={name: count for name, count in snapshot.state.boot_failures.items() if name not in renewed},
-        unreached={name: count for name, count in snapshot.state.unreached.items() if name not in renewed},
-        samples=add_sample(snapshot.state.samples, demand, now_s=now_s),
+        boot_failures={name: count for name, count in before.boot_failures.items() if name not in renewed},
+        unreached={name: count for name, count in before.unreached.items() if name not in renewed},
+        samples=add_sample(before.samples, demand, now_s=now_s),
         peaks=demand.peaks,
         lasting=demand.lasting,
         surges=demand.surges,
         season=demand.season,
         last_demand_at_s=demand.last_asked_at_s,
         retired_assigned_load=demand.retired_load + forgotten,
-        avoided=tuple(machine for machine in snapshot.state.avoided if now_s < machine.until_s),
+        avoided=tuple(machine for machine in before.avoided if now_s < machine.until_s),
         halted_autogroups={name: halt for name, halt in halted.items() if now_s < halt.until_s},
+        unlisted=unlisted(snapshot, listing),
+        bids=bid_records(before, snapshot.workers, actions, now_s=now_s),
+        bids_at_s=now_s,
     )
     for action in actions:
         state = _learn_from(state, action, known, now_s=now_s)
-    return judge(with_bids(state, snapshot.workers, actions, now_s=now_s), snapshot, now_s=now_s)
+    return judge(state, snapshot, now_s=now_s)
 
 
 def after_refusal(

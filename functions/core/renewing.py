@@ -28,7 +28,7 @@ from typing import Final
 from functions.core.capacity import is_coming
 from functions.core.fleet import Fleet
 from functions.core.growing import Growth, Market, Shortage
-from functions.core.lifecycle import COMING_OR_SERVING, HELD, WorkerState
+from functions.core.lifecycle import COMING, COMING_OR_SERVING, HELD, WorkerState
 from functions.core.model import EndpointGroup, Offer, Worker
 from functions.core.plan import Action, Drain, Rent
 from functions.core.pricing import Headroom, dollars
@@ -53,7 +53,8 @@ def surge(group: EndpointGroup, running: int) -> int:
 
 def leave(fleet: Fleet, need: Need, rollouts: Mapping[str, Rollout]) -> tuple[Action, ...]:
     """Return which outdated workers the rest can do without, and which were found too slow."""
-    if not fleet.configured:  # missing data, not a wish
+    # Without a configuration at all data is missing, which is no wish.
+    if not fleet.configured or not fleet.editions.under_way:
         return ()
     slow = _too_slow(fleet, rollouts)
     hopeless = [one for one in _outdated(fleet, _S.BOOTING) if _is_hopeless(one, rollouts[one.rental.autogroup], now_s=fleet.now_s)]
@@ -194,7 +195,8 @@ class _Work:
 
     def left(self) -> list[Worker]:
         """Return the workers that are still to be replaced."""
-        return [one for one in self.mine if not is_of(self.edition, one.rental, self.rollout) and not is_leaving(one)]
+        edition, rollout = self.edition, self.rollout
+        return [one for one in self.mine if not is_of(edition, one.rental, rollout) and not is_leaving(one)]
 
     def settling(self) -> tuple[str, ...]:
         if not self.left():
@@ -244,7 +246,7 @@ class _Work:
     def _surge_left(self) -> int:
         """Return how many workers more may be added now: those that come and those that drain take their part of the surge."""
         running = [one for one in self.mine if one.rental.state in COMING_OR_SERVING | {_S.DRAINING}]
-        coming = [one for one in running if one.rental.state in COMING_OR_SERVING - {_S.READY}]
+        coming = [one for one in running if one.rental.state in COMING]
         new = sum(is_of(self.edition, one.rental, self.rollout) for one in coming)
         return surge(self.snapshot.group, len(running)) - new - sum(one.rental.state is _S.DRAINING for one in running)
 

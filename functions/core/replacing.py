@@ -62,8 +62,7 @@ def with_findings(state: ScalerState, outlook: Outlook, sight: Sight) -> ScalerS
     known = {machine.worker_id for machine in state.avoided}
     places = _places(sight) - len(_named(state, sight))
     serving = [one for one in sight.workers if is_serving(one, now_s=sight.now_s) and one.worker_id not in known]
-    settled = [one for one in serving if is_settled(one, state, now_s=sight.now_s)]
-    found = [*_dear(serving, state, sight), *_slow(settled, state, outlook, sight)]
+    found = [*_dear(serving, state, sight), *_slow(serving, state, outlook, sight)]
     for _, worker, reason, fault in sorted(found, key=lambda each: (-each[0], each[1].worker_id))[: max(0, places)]:
         state = avoid(state, worker, reason, fault, now_s=sight.now_s)
     return state
@@ -85,6 +84,8 @@ def leaving(state: ScalerState, sight: Sight, *, returning: Mapping[str, str]) -
 
 def _named(state: ScalerState, sight: Sight) -> dict[str, str]:
     """Return the workers that showed why their machine is avoided, and are still there."""
+    if not state.avoided:
+        return {}
     held = {worker.worker_id for worker in sight.workers if worker.rental.state in _STAYING}
     return {
         machine.worker_id: machine.reason
@@ -108,12 +109,16 @@ def _dear(serving: Iterable[Worker], state: ScalerState, sight: Sight) -> Iterat
 
 
 def _slow(serving: list[Worker], state: ScalerState, outlook: Outlook, sight: Sight) -> list[tuple[float, Worker, str, Fault]]:
-    found: list[tuple[float, Worker, str, Fault]] = []
-    for worker in serving:
-        told = _shortfall(worker, state, outlook)
-        if told is not None and _pays(told[0], worker, state, sight):
-            found.append((told[0], worker, told[1], Fault.SLOW))
-    like, slow = Counter(key_of(one.rental) for one in serving), Counter(key_of(worker.rental) for _, worker, _, _ in found)
+    short = [(told, worker) for worker in serving if (told := _shortfall(worker, state, outlook)) is not None]
+    if not short:
+        return []
+    settled = {one.worker_id: one for one in serving if is_settled(one, state, now_s=sight.now_s)}
+    found = [
+        (share, worker, why, Fault.SLOW)
+        for (share, why), worker in short
+        if worker.worker_id in settled and _pays(share, worker, state, sight)
+    ]
+    like, slow = Counter(key_of(one.rental) for one in settled.values()), Counter(key_of(each[1].rental) for each in found)
     few = {key for key, number in like.items() if 2 * slow[key] < number or number == 1}
     return [each for each in found if key_of(each[1].rental) in few]
 

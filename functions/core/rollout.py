@@ -204,7 +204,10 @@ class Editions:
 
 def editions(workers: Iterable[Worker], rollouts: Mapping[str, Rollout], *, now_s: float) -> Editions:
     """Return which workers are outdated, and which are on probation."""
-    under_way = {name: one for name, one in rollouts.items() if stage(one, now_s=now_s) is not Stage.SETTLING}
+    stages = {name: stage(one, now_s=now_s) for name, one in rollouts.items()}
+    under_way = {name: one for name, one in rollouts.items() if stages[name] is not Stage.SETTLING}
+    due_now = {name: due(one, now_s=now_s) for name, one in under_way.items()}
+    tolerated = {name for name, one in under_way.items() if _may_be_proven(one, now_s=now_s)}
     outdated: dict[str, str] = {}
     on_probation: dict[str, set[str]] = {}
     others: set[str] = set()
@@ -214,14 +217,14 @@ def editions(workers: Iterable[Worker], rollouts: Mapping[str, Rollout], *, now_
         rollout = under_way.get(name)
         if rollout is None or worker.rental.state not in HELD:
             continue
-        proving = stage(rollout, now_s=now_s) is Stage.PROVING
-        if proving and is_of(rollout.wanted, worker.rental, rollout):
+        is_wanted = is_of(rollout.wanted, worker.rental, rollout)
+        if is_wanted and stages[name] is Stage.PROVING:
             on_probation.setdefault(name, set()).add(worker.worker_id)
         elif worker.rental.state in _OF_USE:
             others.add(name)
         if worker.rental.state in {_S.RENTING, _S.BOOTING}:
             booting.add(worker.worker_id)
-        if not _is_as_it_should(worker, rollout, now_s=now_s):
+        if not (is_wanted and name in tolerated) and not is_of(due_now[name], worker.rental, rollout):
             outdated[worker.worker_id] = name
     beside = {name: ids for name, ids in on_probation.items() if name in others}
     # One that is alone may never come either: whoever waits is not to wait for it alone.
@@ -233,11 +236,6 @@ def editions(workers: Iterable[Worker], rollouts: Mapping[str, Rollout], *, now_
         uncounted=frozenset().union(*uncounted),
         under_way=frozenset((*outdated.values(), *beside)),
     )
-
-
-def _is_as_it_should(worker: Worker, rollout: Rollout, *, now_s: float) -> bool:
-    tolerated = _may_be_proven(rollout, now_s=now_s) and is_of(rollout.wanted, worker.rental, rollout)
-    return tolerated or is_of(due(rollout, now_s=now_s), worker.rental, rollout)
 
 
 def due(rollout: Rollout, *, now_s: float) -> Edition:

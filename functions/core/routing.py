@@ -95,16 +95,22 @@ def settlement(worker: Worker) -> Settlement | None:
 
 
 def is_routable(worker: Worker, *, now_s: float) -> bool:
-    """Tell whether the scaler wants the worker used, and the worker says that it serves and has said so lately."""
+    """Tell whether the worker is in service, and has said so lately."""
+    return is_in_service(worker) and not is_silent(worker, now_s=now_s)
+
+
+def is_in_service(worker: Worker) -> bool:
+    """Tell whether the scaler wants the worker used, and the worker said last that it serves."""
     said = worker.condition
-    serves = said.phase is Phase.READY and said.perf > 0 and bool(said.url)
-    return worker.rental.state is WorkerState.READY and serves and not is_silent(worker, now_s=now_s)
+    return worker.rental.state is WorkerState.READY and said.phase is Phase.READY and said.perf > 0 and bool(said.url)
 
 
 def is_silent(worker: Worker, *, now_s: float) -> bool:
     """Tell whether the worker has not been heard for longer than it may be silent."""
-    silent_after_s = SILENT_AFTER_S_2024 if reports_by_chance(worker) else WORKER_SILENT_AFTER_S
-    return now_s - worker.condition.reported_at_s > silent_after_s
+    silence_s = now_s - worker.condition.reported_at_s
+    if silence_s <= WORKER_SILENT_AFTER_S:
+        return False
+    return silence_s > SILENT_AFTER_S_2024 or not reports_by_chance(worker)
 
 
 def candidates(workers: Iterable[Worker], *, group: EndpointGroup, now_s: float) -> list[Candidate]:

@@ -28,7 +28,7 @@ from typing import Final
 
 from functions.core.attention import attention
 from functions.core.bidding import coming_back, due_to_return, told_of_holds
-from functions.core.capacity import outlook
+from functions.core.capacity import Outlook, outlook
 from functions.core.demand import Demand, observe
 from functions.core.fleet import Fleet, is_blind, unready_since
 from functions.core.growing import Growth, grow, shortage
@@ -36,7 +36,7 @@ from functions.core.labels import held_shards
 from functions.core.lead_time import boot_time
 from functions.core.lifecycle import HELD, WorkerState
 from functions.core.listing import Listing, index, strays
-from functions.core.memory import remember, unlisted
+from functions.core.memory import remember
 from functions.core.model import Autogroup, EndpointState, Instance, Worker
 from functions.core.plan import (
     Action,
@@ -83,28 +83,29 @@ _BOOKKEEPING: Final = (Adopt, ConfirmStarted, ConfirmStopped, MarkReady, Reprice
 def decide(snapshot: Snapshot, *, now_s: float) -> Plan:
     """Return what to do about this group now."""
     now = in_force(snapshot.group, now_s=now_s)
-    snapshot = replace(snapshot, group=now.group)
+    if now.group is not snapshot.group:
+        snapshot = replace(snapshot, group=now.group)
     listing = None if snapshot.listing is None else index(snapshot.listing)
     demand = observe(snapshot, now_s=now_s)
     astray = () if listing is None else strays(listing, snapshot.workers, now_s=now_s)
     service = watch(snapshot.state, snapshot.workers, snapshot.waiting, now_s=now_s)
     repairs = _repairs(snapshot, listing, astray, service.drains, now_s=now_s)
-    taught = replace(snapshot, state=service.state)
-    state = replace(remember(taught, demand, repairs, now_s=now_s), unlisted=unlisted(snapshot, listing))
+    state = remember(service.state, snapshot, demand, repairs, listing=listing, now_s=now_s)
+    room = headroom(snapshot.group, snapshot.workers, astray)
     sight = Sight(
         group=snapshot.group,
         autogroups={autogroup.name: autogroup for autogroup in snapshot.autogroups},
         workers=snapshot.workers,
         listing=listing,
-        room=headroom(snapshot.group, snapshot.workers, astray),
+        room=room,
         now_s=now_s,
     )
-    state = with_findings(state, outlook(state), sight)
+    expected = outlook(state)
+    state = with_findings(state, expected, sight)
     state, returning = coming_back(state, snapshot.offers, snapshot.autogroups, snapshot.workers, now_s=now_s)
-    fleet = _survey(snapshot, state, snapshot.workers, (), leaving=leaving(state, sight, returning=returning), now_s=now_s)
-    desk = _Desk(snapshot=snapshot, in_force=now, demand=demand, now_s=now_s, state=state, astray=astray, fleet=fleet).doing(
-        repairs
-    )
+    fleet = _fleet(snapshot, state, expected, leaving=leaving(state, sight, returning=returning), now_s=now_s)
+    desk = _Desk(snapshot=snapshot, in_force=now, demand=demand, now_s=now_s, state=state, astray=astray, fleet=fleet, room=room)
+    desk = desk.doing(repairs)
     desk = desk.saying(*_newly_avoided(desk))
     match snapshot.group.endpoint_state:
         case EndpointState.ACTIVE:
@@ -128,6 +129,7 @@ class _Desk:
     state: ScalerState
     astray: tuple[Instance, ...]
     fleet: Fleet
+    room: Headroom  # what the ceilings leave now
     actions: tuple[Action, ...] = ()
     sentences: tuple[str, ...] = ()
     facts: Mapping[str, float] = field(default_factory=dict)
@@ -141,21 +143,26 @@ class _Desk:
             return self
         done = (*self.actions, *added)
         workers = advance(self.workers, added, endpoint=self.snapshot.group.endpoint, now_s=self.now_s)
-        fleet = _survey(self.snapshot, self.state, workers, done, leaving=self.fleet.leaving, now_s=self.now_s)
-        return replace(self, actions=done, fleet=fleet)
+        fleet = replace(
+            self.fleet,
+            workers=workers,
+            unready_since_s=unready_since(workers, self.snapshot.state.unready_since_s, now_s=self.now_s),
+            blind=is_blind(workers, now_s=self.now_s),
+            acted=frozenset(action.worker_id for action in done if not isinstance(action, DestroyStray)),
+            editions=editions(workers, self.state.rollouts, now_s=self.now_s),
+        )
+        return replace(self, actions=done, fleet=fleet, room=headroom(self.snapshot.group, workers, self.astray))
 
     def saying(self, *sentences: str) -> _Desk:
         """Return the decision with these sentences added."""
+        if not sentences:
+            return self
         return replace(self, sentences=(*self.sentences, *sentences))
 
     @property
     def workers(self) -> tuple[Worker, ...]:
         """The workers as decided so far."""
         return self.fleet.workers
-
-    def room(self) -> Headroom:
-        """Return what the ceilings leave now."""
-        return headroom(self.snapshot.group, self.workers, self.astray)
 
     def plan(self) -> Plan:
         """Return the finished decision."""
@@ -174,27 +181,19 @@ class _Desk:
         )
 
 
-def _survey(
-    snapshot: Snapshot,
-    state: ScalerState,
-    workers: tuple[Worker, ...],
-    done: tuple[Action, ...],
-    *,
-    leaving: Mapping[str, str],
-    now_s: float,
-) -> Fleet:
-    """Return the fleet of these workers; `done` is what was decided about some of them already."""
+def _fleet(snapshot: Snapshot, state: ScalerState, expected: Outlook, *, leaving: Mapping[str, str], now_s: float) -> Fleet:
+    """Return the fleet before anything is done about it."""
+    workers, autogroups = snapshot.workers, snapshot.autogroups
     return Fleet(
         workers=workers,
-        outlook=outlook(state),
-        configured=frozenset(autogroup.name for autogroup in snapshot.autogroups),
+        outlook=expected,
+        configured=frozenset(one.name for one in autogroups),
         unready_since_s=unready_since(workers, snapshot.state.unready_since_s, now_s=now_s),
         now_s=now_s,
         blind=is_blind(workers, now_s=now_s),
-        acted=frozenset(action.worker_id for action in done if not isinstance(action, DestroyStray)),
         editions=editions(workers, state.rollouts, now_s=now_s),
         leaving=leaving,
-        traffic_gb_per_hour={one.name: one.traffic_gb_per_hour for one in snapshot.autogroups},
+        traffic_gb_per_hour={one.name: one.traffic_gb_per_hour for one in autogroups},
     )
 
 
@@ -231,7 +230,7 @@ def _scale(desk: _Desk) -> _Desk:
     )
     desk = desk.doing(retire(desk.fleet, need))
     desk = desk.doing(leave(desk.fleet, need, desk.state.rollouts))
-    room = desk.room()
+    room = desk.room
     if room.exceeded:
         desk = desk.doing(mend(desk.fleet, room)).saying(excess(desk.snapshot.group, room))
     # What was just learned (a machine to avoid, a breaker that tripped) already counts.
@@ -239,10 +238,12 @@ def _scale(desk: _Desk) -> _Desk:
     growth = grow(snapshot, desk.fleet, need, room, rented_as)
     desk = _note_need(desk, need, growth).doing(growth.actions)
     for name in sorted(rented_as) if not room.exceeded else ():
-        renewal = renew(snapshot, desk.fleet, need, desk.room(), rented_as, name=name)
-        desk = replace(desk.doing(renewal.actions).saying(*renewal.sentences), wanted=desk.wanted | renewal.wanted)
+        renewal = renew(snapshot, desk.fleet, need, desk.room, rented_as, name=name)
+        desk = desk.doing(renewal.actions).saying(*renewal.sentences)
+        desk = replace(desk, wanted=desk.wanted | renewal.wanted) if renewal.wanted else desk
     specs = {name: renting.spec for name, renting in rented_as.items() if renting.spec is not None}
-    desk = replace(desk, specs=specs).doing(_ends_of_drains(desk))
+    desk = replace(desk, specs=specs) if specs else desk
+    desk = desk.doing(_ends_of_drains(desk))
     desk = desk.doing(release(desk.fleet, need))
     return desk if desk.actions or desk.sentences else desk.saying(_verdict(desk, need))
 
@@ -287,7 +288,7 @@ def _note_need(desk: _Desk, need: Need, growth: Growth) -> _Desk:
         **growth.facts,
     }
     blind = ("No worker is heard: what they carry is taken as unchanged.",) if fleet.blind else ()
-    stay = (one for one in fleet.available(_S.READY) if one.worker_id in fleet.leaving)
+    stay = (one for one in fleet.available(_S.READY) if one.worker_id in fleet.leaving) if fleet.leaving else ()
     told = (f"{one.worker_id} serves until it is replaced: {fleet.leaving[one.worker_id]}." for one in stay)
     reckoned = (why(desk.snapshot.group, desk.demand, need),) if growth.actions else ()
     holding = told_of_holds(desk.snapshot.autogroups, desk.state, now_s=desk.now_s)
@@ -300,7 +301,7 @@ def _facts(desk: _Desk, fleet: Fleet) -> Mapping[str, float]:
     demand = desk.demand
     counts = Counter(worker.rental.state for worker in fleet.workers)
     facts = {f"workers_{state.value}": float(counts[state]) for state in WorkerState}
-    facts["held_micro_usd_per_hour"] = float(desk.snapshot.group.max_hourly_cost_micro_usd - desk.room().micro_usd_per_hour)
+    facts["held_micro_usd_per_hour"] = float(desk.snapshot.group.max_hourly_cost_micro_usd - desk.room.micro_usd_per_hour)
     rollouts = desk.state.rollouts.values()
     facts["workers_outdated"] = float(len(fleet.editions.outdated))
     facts["update_failed"] = float(sum(stage(one, now_s=desk.now_s) is Stage.FAILED for one in rollouts))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.core.bidding import HOLD_S, HOLD_S_MAX, LOST_MAX, lost_per_hour, ways_to_rent, with_bids
+from functions.core.bidding import HOLD_S, HOLD_S_MAX, LOST_MAX, bid_records, lost_per_hour, ways_to_rent
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Autogroup, Offer, RentalType, Worker
 from functions.core.plan import STOPPED_BY_MARKETPLACE, Destroy, Drain, Fault, Plan, Rent
@@ -48,7 +48,7 @@ def _bidding(number: int, state: WorkerState = _S.READY) -> Worker:
 def _lost(state: ScalerState, *numbers: int, at_s: float = NOW_S) -> ScalerState:
     workers = [_bidding(number) for number in numbers]
     drains = [Drain(worker_id=one.worker_id, to=_S.STOPPING, reason=STOPPED_BY_MARKETPLACE) for one in workers]
-    return with_bids(state, workers, drains, now_s=at_s)
+    return replace(state, bids=bid_records(state, workers, drains, now_s=at_s), bids_at_s=at_s)
 
 
 # Falling back
@@ -114,7 +114,8 @@ def test_a_hold_that_follows_another_is_twice_as_long_up_to_a_limit() -> None:
 def test_how_often_bids_are_lost_is_learned_over_the_hours_of_bidding() -> None:
     state = ScalerState(bids_at_s=NOW_S - 100)
     for step in range(36):
-        state = with_bids(state, [_bidding(1), _bidding(2)], (), now_s=NOW_S + 100.0 * step)
+        now_s = NOW_S + 100.0 * step
+        state = replace(state, bids=bid_records(state, [_bidding(1), _bidding(2)], (), now_s=now_s), bids_at_s=now_s)
 
     assert state.bids["a"].hours == pytest.approx(2.0)
     assert lost_per_hour(state, "a") < lost_per_hour(ScalerState(), "a") < lost_per_hour(_lost(state, 1, 2, 3), "a")
@@ -124,7 +125,7 @@ def test_a_machine_that_is_taken_while_it_boots_is_a_lost_bid_and_one_on_demand_
     on_demand = a_worker(2, _S.BOOTING)
     taken = [Destroy(worker_id=worker_id(number), instance_id=number, reason="x", fault=Fault.TAKEN) for number in (1, 2)]
 
-    assert with_bids(ScalerState(), [_bidding(1, _S.BOOTING), on_demand], taken, now_s=NOW_S).bids["a"].lost == 1.0
+    assert bid_records(ScalerState(), [_bidding(1, _S.BOOTING), on_demand], taken, now_s=NOW_S)["a"].lost == 1.0
 
 
 def test_bids_that_are_lost_all_the_time_are_worth_less_than_what_stays() -> None:

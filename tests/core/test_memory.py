@@ -48,7 +48,7 @@ def _demand(assigned_load: float = 0.0) -> Demand:
 def _after_boot_failure(state: ScalerState, number: int = 1, *, fault: Fault = Fault.BOOT) -> ScalerState:
     snapshot = a_snapshot(a_worker(number, WorkerState.BOOTING), state=state)
     failure = Destroy(worker_id=worker_id(number), instance_id=number, reason="no such image", fault=fault)
-    return remember(snapshot, observe(snapshot, now_s=NOW_S), [failure], now_s=NOW_S)
+    return remember(snapshot.state, snapshot, observe(snapshot, now_s=NOW_S), [failure], listing=None, now_s=NOW_S)
 
 
 def test_learned_performance_is_a_running_mean() -> None:
@@ -105,14 +105,14 @@ def test_a_boot_that_succeeds_wipes_the_count() -> None:
         replace(a_worker(1, WorkerState.BOOTING), condition=a_condition()), state=ScalerState(boot_failures={"a": 3, "b": 1})
     )
     ready = MarkReady(worker_id=worker_id(1), reason="ready")
-    state = remember(snapshot, observe(snapshot, now_s=NOW_S), [ready], now_s=NOW_S)
+    state = remember(snapshot.state, snapshot, observe(snapshot, now_s=NOW_S), [ready], listing=None, now_s=NOW_S)
 
     assert state.boot_failures == {"b": 1}
 
 
 def test_a_failed_machine_is_avoided_for_a_while() -> None:
     state = _after_boot_failure(ScalerState())
-    later = remember(a_snapshot(state=state), _demand(), [], now_s=NOW_S + 3_601)
+    later = remember(state, a_snapshot(state=state), _demand(), [], listing=None, now_s=NOW_S + 3_601)
 
     assert [machine.machine_id for machine in state.avoided] == [1001]
     assert later.avoided == ()

@@ -20,7 +20,7 @@ _S = WorkerState
 
 def _after(state: ScalerState, worker: Worker, action: Action) -> ScalerState:
     snapshot = a_snapshot(worker, state=state)
-    return remember(snapshot, observe(snapshot, now_s=NOW_S), [action], now_s=NOW_S)
+    return remember(snapshot.state, snapshot, observe(snapshot, now_s=NOW_S), [action], listing=None, now_s=NOW_S)
 
 
 def test_a_machine_that_becomes_ready_tells_how_long_its_boot_took() -> None:
