@@ -7,6 +7,7 @@ sets of them as SS, None as absence. What is absent takes the field's default wh
 
 from __future__ import annotations
 
+import base64
 import enum
 import types
 import typing
@@ -97,6 +98,11 @@ def fleet_pk(endpoint: str, shard: int) -> str:
 def number(value: float) -> dict[str, str]:
     """Return the N attribute of a number."""
     return {"N": repr(value) if abs(value) >= SMALLEST else "0"}
+
+
+def binary(held: bytes | str) -> bytes:
+    """Return what a binary attribute holds: bytes through botocore, base64 text as it travels."""
+    return held if isinstance(held, bytes) else base64.b64decode(held)
 
 
 def attributes_of(record: Any) -> dict[str, dict[str, Any]]:

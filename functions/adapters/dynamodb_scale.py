@@ -11,7 +11,6 @@ is kept beside the lease, and raised by the load that first sees it, before anyt
 
 from __future__ import annotations
 
-import base64
 import gzip
 import json
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from functions.adapters.dynamodb_items import (
     Item,
     attribute,
     attributes_of,
+    binary,
     decision_key,
     decision_part_key,
     field_names,
@@ -218,9 +218,9 @@ def read_record(item: Item, parts: Sequence[Item] = ()) -> Mapping[str, Any]:
     if "parts" in item:
         if len(parts) != int(item["parts"]["N"]):
             raise UnreadableItem(f"{item['sk']['S']}: {item['parts']['N']} parts are needed: query pk = {parts_pk(item)}")
-        text = gzip.decompress(b"".join(_bytes(part["part_gz"]["B"]) for part in parts)).decode()
+        text = gzip.decompress(b"".join(binary(part["part_gz"]["B"]) for part in parts)).decode()
     elif "record_gz" in item:
-        text = gzip.decompress(_bytes(item["record_gz"]["B"])).decode()
+        text = gzip.decompress(binary(item["record_gz"]["B"])).decode()
     else:
         text = item["record"]["S"]
     record: Mapping[str, Any] = json.loads(text)
@@ -239,11 +239,6 @@ def packed(record: DecisionRecord) -> tuple[Item, Sequence[bytes]]:
     if len(parts) > PARTS_MAX:
         return packed(replace(record, snapshot={}, sentences=(*record.sentences, TOO_LARGE)))
     return {"parts": number(len(parts))}, parts
-
-
-def _bytes(held: bytes | str) -> bytes:
-    # Bytes through botocore, base64 text as it travels.
-    return held if isinstance(held, bytes) else base64.b64decode(held)
 
 
 def _ours(lease: Lease) -> dict[str, Any]:

@@ -6,12 +6,11 @@ group must not be scaled by half of its parameters.
 
 from __future__ import annotations
 
-import base64
 import json
 import zlib
 from typing import Any, Final, TypeVar
 
-from functions.adapters.dynamodb_items import Attribute, Item
+from functions.adapters.dynamodb_items import Attribute, Item, binary
 from functions.core.jsonable import decode, encode
 from functions.core.model import Autogroup, EndpointGroup
 from functions.core.scaler_state import ScalerState
@@ -68,9 +67,7 @@ def _decoded(cls: type[_T], item: Item, attribute: str) -> _T:
 def _text(held: Attribute) -> str:
     if "S" in held:
         return str(held["S"])
-    packed = held["B"]
-    # Bytes through botocore, base64 text as it travels.
-    return zlib.decompress(packed if isinstance(packed, bytes) else base64.b64decode(packed)).decode()
+    return zlib.decompress(binary(held["B"])).decode()
 
 
 def _name(item: Item) -> str:
