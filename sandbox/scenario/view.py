@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from functions.core.demand import still_waits
 from functions.core.lifecycle import HELD, RUNNING, WorkerState
 from functions.core.model import Worker
 from functions.core.routing import backlog
@@ -68,7 +69,7 @@ def observe(store: ScaleStore, endpoints: Sequence[str], *, now_s: float) -> tup
 
 def _group_view(records: GroupRecords, *, now_s: float) -> GroupView:
     held = [worker for worker in records.workers if worker.rental.state in HELD]
-    waits = [now_s - request.arrived_at_s for request in records.waiting]
+    waits = [now_s - request.arrived_at_s for request in records.waiting if still_waits(request, now_s=now_s)]
     return GroupView(
         endpoint=records.group.endpoint,
         rows=tuple(_row(worker) for worker in sorted(held, key=lambda worker: worker.rental.created_at_s)),
