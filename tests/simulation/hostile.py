@@ -7,7 +7,7 @@ and missing invocations, two scalers at once, late, lost and repeated reports, m
 differ, unused and repeated tickets, machines that never load, lie about their performance, cannot be reached, fall silent, vanish
 and come back; and people who change the image, to one that never serves or back, or ask for an update, while another is under way.
 
-`torment` lets it all happen; `recover` turns the faults off and lets a working world follow. Every step is watched by
+`torment` lets it all happen, `calm_down` turns the faults off, and `live` lets a working world go on. Every step is watched by
 `invariants`. One seed gives one history.
 """
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -47,10 +46,6 @@ class Soaked:
         self.simulated_s += verdict.simulated_s
         if verdict.violated:
             self.failed.append(verdict)
-
-    def by_reason(self) -> Counter[str]:
-        """Return how many seeds failed for each reason, the names of workers left out."""
-        return Counter(verdict.violated.split(",")[0] for verdict in self.failed)
 
 
 def judge(seed: int) -> Verdict:

@@ -62,7 +62,6 @@ class Kind(enum.StrEnum):
     WORKER = "worker"
     REQUEST = "request"
     PHASE = "phase"
-    INVARIANT = "invariant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,6 @@ _STYLE: Final[Mapping[Kind, str]] = {
     Kind.WORKER: "cyan",
     Kind.REQUEST: "blue",
     Kind.PHASE: "bold green",
-    Kind.INVARIANT: "bold white on red",
 }
 
 

@@ -140,7 +140,7 @@ def test_a_worker_that_stays_in_passing_is_noticed(serving: HostileWorld) -> Non
     serving.store._of(ENDPOINT).workers[name] = stuck  # noqa: SLF001 - no honest way leads there
 
     with pytest.raises(Violated, match="has been starting"):
-        serving.watch.progress.check(a_tick(actions=()))
+        serving.watch.progress.check()
 
 
 def test_a_machine_that_is_not_what_was_asked_for_is_noticed_in_time(serving: HostileWorld) -> None:

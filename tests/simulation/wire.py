@@ -81,10 +81,7 @@ class Wire:
         """Tell whether the newest contract is on another machine, or otherwise rented, than its worker's record says."""
         contract = next(reversed(self.world.contracts.live.values()), None)
         worker = None if contract is None else self.watch.scene.worker_of(contract)
-        if contract is None or worker is None:
-            return False
-        bids = worker.rental.bid_micro_usd_per_hour is not None
-        return contract.machine.hardware.machine_id != worker.rental.machine_id or contract.is_bid is not bids
+        return contract is not None and worker is not None and not self.watch.scene.is_as_asked(contract, worker)
 
     def _books(self) -> object:
         """Return what a call may have changed."""

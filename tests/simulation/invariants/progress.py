@@ -13,7 +13,6 @@ from typing import Final
 from functions.core.lifecycle import WorkerState
 from functions.core.reconcile import START_TIMEOUT_S, STOP_TIMEOUT_S
 from functions.core.snapshot import RENT_CONFIRM_S
-from functions.scale.tick import Tick
 from tests.simulation.invariants import Violated
 from tests.simulation.invariants.scene import Scene
 
@@ -30,9 +29,8 @@ class Progress:
     drain_s: float
     boot_s: float
 
-    def check(self, done: Tick) -> None:
+    def check(self) -> None:
         """Check that nobody is stuck."""
-        del done
         limits = self._limits_s()
         for worker in self.scene.workers().values():
             limit_s = limits.get(worker.rental.state)

@@ -43,6 +43,11 @@ class Scene:
         """Return the worker whose label a contract bears."""
         return self.workers().get(worker_of_label(contract.label or ""))
 
+    def is_as_asked(self, contract: Contract, worker: Worker) -> bool:
+        """Tell whether a contract is on the machine, and rented in the way, that its worker's record says."""
+        bids = worker.rental.bid_micro_usd_per_hour is not None
+        return contract.machine.hardware.machine_id == worker.rental.machine_id and contract.is_bid is bids
+
     def group(self) -> EndpointGroup:
         """Return the group's parameters."""
         group = self.store.spec(self.endpoint)

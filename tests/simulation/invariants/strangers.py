@@ -10,7 +10,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from functions.core.labels import worker_of_label
 from functions.core.lifecycle import HELD, WorkerState
 from functions.core.listing import LIST_LAG_S
 from functions.core.plan import Adopt, ConfirmGone, Destroy, DestroyStray
@@ -62,10 +61,8 @@ class Strangers:
                 raise Violated(f"contract {contract_id} was seen, and let be, by {self.unheeded[contract_id]} ticks")
 
     def _check_is_what_was_asked(self, contract: Contract) -> None:
-        worker = self.scene.workers().get(worker_of_label(contract.label or ""))
+        worker = self.scene.worker_of(contract)
         if worker is None or worker.rental.instance_id != contract.contract_id:
             return
-        bids = worker.rental.bid_micro_usd_per_hour is not None
-        right = contract.machine.hardware.machine_id == worker.rental.machine_id and contract.is_bid is bids
-        if not right and self.scene.now_s - to_s(contract.created_us) > MISRENTED_S_MAX:
+        if not self.scene.is_as_asked(contract, worker) and self.scene.now_s - to_s(contract.created_us) > MISRENTED_S_MAX:
             raise Violated(f"contract {contract.contract_id} is not what was asked for, at {self.scene.now_s}")

@@ -61,4 +61,4 @@ class Watch:
         self.ceilings.check()
         self.strangers.check(done)
         self.knowledge.check(done)
-        self.progress.check(done)
+        self.progress.check()
