@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from functions.core.capacity import is_coming, is_heard
+from functions.core.capacity import is_heard
 from functions.core.choosing import Candidate, Choice, best, candidates, trials_under_way
 from functions.core.fleet import Fleet
 from functions.core.labels import emptiest_shard, new_worker_id
@@ -26,49 +26,15 @@ from functions.core.model import Worker
 from functions.core.plan import Action, Rent, Start, Undrain, advance
 from functions.core.pricing import Headroom, dollars
 from functions.core.rollout import Renting
+from functions.core.shortage import Shortage, hopes_of, shortage
 from functions.core.sizing import Need
 from functions.core.snapshot import Snapshot
 from protocol.report import Phase
 
 RENTS_PER_TICK_MAX: Final = 8
-# A machine that was measured a little slower than was expected is not followed by another one for the difference.
-RESERVE_SLACK: Final = 0.1
 # The marketplace confirms a stop in seconds; one that takes longer may never be.
 STOP_AWAITED_S: Final = 60.0
 _S = WorkerState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shortage:
-    """What is missing: load per second and workers, of running ones and of all that are held."""
-
-    running_load: float
-    running_workers: int
-    held_load: float
-    held_workers: int
-
-    @property
-    def running(self) -> bool:
-        """Tell whether more must run."""
-        return self.running_load > 0 or self.running_workers > 0
-
-    @property
-    def any(self) -> bool:
-        """Tell whether anything is missing."""
-        return self.running or self.held_load > 0 or self.held_workers > 0
-
-    def load(self) -> float:
-        """Return the load per second that one more worker could usefully carry."""
-        return self.running_load if self.running_load > 0 else self.held_load
-
-    def less(self, perf: float, *, rented: bool) -> Shortage:
-        """Return what is missing once a worker of this performance runs; `rented`: it was not held before."""
-        return Shortage(
-            running_load=self.running_load - perf,
-            running_workers=self.running_workers - 1,
-            held_load=self.held_load - perf * rented,
-            held_workers=self.held_workers - rented,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,41 +51,28 @@ class Growth:
     facts: Mapping[str, float] = field(default_factory=dict)
 
 
-def shortage(fleet: Fleet, need: Need) -> Shortage:
-    """Return what the fleet lacks.
-
-    While nobody is heard, READY workers count as carrying their load, so that an outage of the reports rents nothing to replace it;
-    they do not count as workers, so that one is rented, and its first report will tell.
-    """
-    running, cold = fleet.running(), fleet.cold()
-    certain = [worker for worker in running if not fleet.blind or is_coming(worker)]
-    running_load = fleet.load(running)
-    held_load, reserve_load = running_load + fleet.load(cold), need.held_load * (1 - RESERVE_SLACK)
-    return Shortage(
-        running_load=need.running_load - running_load,
-        running_workers=need.running_workers - len(certain),
-        # Who is on probation is held, and makes no reserve of another necessary; to run, others are needed.
-        held_load=max(need.rented_load - held_load, reserve_load - held_load - fleet.load(fleet.tried())),
-        held_workers=need.held_workers - len(running) - len(cold) - len(fleet.tried()),
-    )
+_NOTHING: Final = Growth(actions=(), sentences=(), wanted=frozenset())
 
 
 def grow(snapshot: Snapshot, fleet: Fleet, need: Need, room: Headroom, rented_as: Mapping[str, Renting]) -> Growth:
     """Return what to add to the fleet. `rented_as` says of each autogroup as what its workers are rented."""
-    missing = shortage(fleet, need)
+    hopes = hopes_of(fleet, snapshot.state)
+    missing = hopes.dashed(shortage(fleet, need))
     if room.exceeded or not (missing.any or _explores(snapshot, fleet, need)):
-        return Growth(actions=(), sentences=(), wanted=frozenset())
+        return _NOTHING
     halted = _halted(snapshot, now_s=fleet.now_s)
     returning, missing = _undrain(fleet, missing)
     starting, missing = ((), missing) if halted else _start(fleet, missing)
-    woken = (*returning, *starting)
+    woken, missing = (*returning, *starting), hopes.kept(missing)
+    if not (missing.any or _explores(snapshot, fleet, need)):
+        return replace(_NOTHING, actions=woken)
     if halted:
         return Growth(actions=woken, sentences=(halted,) if missing.any else (), wanted=frozenset())
     market = Market(snapshot=snapshot, fleet=fleet, wanted=frozenset(), need=need, rented_as=rented_as)
     # What is short of running and will not last is not rented for: a boot takes longer than the burst.
     lasting = replace(missing, running_load=min(missing.running_load, missing.held_load))
     rented = _rent(market, _less_what_may_start_soon(fleet, lasting), room)
-    return replace(rented, actions=(*woken, *rented.actions))
+    return replace(rented, actions=(*woken, *rented.actions), sentences=(*hopes.sentences, *rented.sentences))
 
 
 def _halted(snapshot: Snapshot, *, now_s: float) -> str | None:

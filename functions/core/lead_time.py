@@ -62,10 +62,15 @@ def start_time(state: ScalerState) -> LeadTime:
     return _expected(state.start_time, _START)
 
 
+def is_restarted(worker: Worker) -> bool:
+    """Tell whether its present boot is a start of what was stopped, not the first."""
+    return worker.rental.boot_started_at_s > worker.rental.created_at_s
+
+
 def with_arrival(state: ScalerState, worker: Worker, *, now_s: float) -> ScalerState:
     """Return the state after this worker has become ready now."""
     took_s = min(LEAD_S_MAX, max(LEAD_S_MIN, now_s - worker.rental.boot_started_at_s))
-    if worker.rental.boot_started_at_s > worker.rental.created_at_s:
+    if is_restarted(worker):
         return replace(state, start_time=_with_sample(state.start_time, math.log(took_s)))
     return replace(state, boot_time=_with_sample(state.boot_time, math.log(took_s)))
 

@@ -27,7 +27,7 @@ from typing import Final
 
 from functions.core.capacity import is_coming
 from functions.core.fleet import Fleet
-from functions.core.growing import Growth, Market, Shortage
+from functions.core.growing import Growth, Market
 from functions.core.lifecycle import COMING, COMING_OR_SERVING, HELD, WorkerState
 from functions.core.model import EndpointGroup, Offer, Worker
 from functions.core.plan import Action, Drain, Rent
@@ -35,6 +35,7 @@ from functions.core.pricing import Headroom, dollars
 from functions.core.releasing import Balance, balance, dismiss, drains_max, is_leaving
 from functions.core.rollout import Renting, Stage, can_fall_back, due, is_of, is_tried, stage
 from functions.core.scaler_state import Edition, Rollout
+from functions.core.shortage import Shortage
 from functions.core.sizing import Need
 from functions.core.snapshot import Snapshot
 
@@ -194,9 +195,11 @@ class _Work:
         return self.rollout.wanted if self.stage is Stage.PROVING else due(self.rollout, now_s=self.fleet.now_s)
 
     def left(self) -> list[Worker]:
-        """Return the workers that are still to be replaced."""
+        """Return the workers that are still to be replaced: those of another edition, and who speak against one that is proven."""
         edition, rollout = self.edition, self.rollout
-        return [one for one in self.mine if not is_of(edition, one.rental, rollout) and not is_leaving(one)]
+        failed = rollout.failed_workers if self.stage is Stage.PROVING else ()
+        stay = (one for one in self.mine if not is_leaving(one))
+        return [one for one in stay if one.worker_id in failed or not is_of(edition, one.rental, rollout)]
 
     def settling(self) -> tuple[str, ...]:
         if not self.left():
@@ -217,6 +220,10 @@ class _Work:
             return replace(_NOTHING, sentences=(self._told("one worker is to prove it first."),))
         if not self.left():
             return _NOTHING
+        if self.rented_as[self.name].version != self.edition.version:
+            return replace(
+                _NOTHING, sentences=(self._told("its last trial failed, and nothing else runs: the version before comes first."),)
+            )
         return self._rent(Shortage(running_load=0.0, running_workers=0, held_load=0.0, held_workers=1), 1, "to prove version {0}")
 
     def replacing(self, purpose: str) -> Growth:

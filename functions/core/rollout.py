@@ -9,10 +9,12 @@ of them was asked for. Each edition goes through the same stages:
 * SETTLING: its secrets have just changed. Execution environments know a secret for minutes longer than it is; while two of them may
   take turns, nothing follows from what one of them sees.
 * PROVING: a single worker of it, on *probation*, is rented beside the others. It serves, yet makes nobody dispensable, and
-  what is missing meanwhile, even if there are no others, is rented as the last edition that was proven.
+  what is missing meanwhile, even if there are no others, is rented as the last edition that was proven. So is what comes next
+  after a trial that failed while nothing else runs and something is asked: where there is one place, it is not tried again first.
 * CURRENT: workers of other editions are outdated, and replaced (`core.renewing`).
 * FAILED: the last edition that was proven is what workers should be again; those of this one are outdated. Where that cannot be
-  rented any more, since its secrets are gone, what there is stays, and one of this edition is rented only if nothing runs at all.
+  rented any more, since its secrets are gone, what there is stays, and one of this edition is rented only if nothing runs at all
+  although something is asked.
 
 Where no edition was ever proven there is nothing to fall back on: the first is CURRENT from the beginning, and the crash breaker
 watches it alone. While an edition is being proven, its failures count here and not there: the breaker never halts what one falls
@@ -266,21 +268,33 @@ def can_fall_back(rollout: Rollout) -> bool:
     return rollout.good_spec is not None and rollout.good_secrets == rollout.secrets
 
 
-def renting(autogroup: Autogroup, rollout: Rollout, workers: Iterable[Worker], *, nothing_runs: bool, now_s: float) -> Renting:
-    """Return as what this autogroup's workers are rented now. `workers` are the group's, `nothing_runs` says so of all of them."""
+def renting(autogroup: Autogroup, rollout: Rollout, workers: Iterable[Worker], *, starved: bool, now_s: float) -> Renting:
+    """Return as what this autogroup's workers are rented now.
+
+    `workers` are the group's; `starved` says that none of them runs although something is asked.
+    """
     wanted = Renting(version=rollout.wanted.version)
     match stage(rollout, now_s=now_s):
         case Stage.PROVING if can_fall_back(rollout):
-            return _as_before(autogroup, rollout) if is_tried(autogroup.name, rollout, workers) else replace(wanted, single=True)
+            name, fleet = autogroup.name, tuple(workers)
+            relieved = is_tried(name, rollout, fleet) or (starved and _has_just_failed(name, rollout, fleet))
+            return _as_before(autogroup, rollout) if relieved else replace(wanted, single=True)
         case Stage.FAILED if can_fall_back(rollout):
             return _as_before(autogroup, rollout)
-        case Stage.FAILED if not nothing_runs:
+        case Stage.FAILED if not starved:
             gone = "the secrets that its last good version was started with are gone"
             return replace(wanted, closed=f"nothing more of autogroup {autogroup.name} is rented: its version failed, and {gone}")
         case Stage.FAILED:
             return replace(wanted, single=True)
         case _:
             return wanted
+
+
+def _has_just_failed(name: str, rollout: Rollout, workers: Iterable[Worker]) -> bool:
+    """Tell whether the newest worker of this autogroup, gone or not, was a trial that failed."""
+    mine = (one for one in workers if one.rental.autogroup == name)
+    newest = max(mine, key=lambda one: one.rental.created_at_s, default=None)
+    return newest is not None and newest.worker_id in rollout.failed_workers
 
 
 def is_tried(name: str, rollout: Rollout, workers: Iterable[Worker]) -> bool:

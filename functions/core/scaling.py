@@ -31,7 +31,7 @@ from functions.core.bidding import coming_back, due_to_return, told_of_holds
 from functions.core.capacity import Outlook, outlook
 from functions.core.demand import Demand, observe
 from functions.core.fleet import Fleet, is_blind, unready_since
-from functions.core.growing import Growth, grow, shortage
+from functions.core.growing import Growth, grow
 from functions.core.labels import held_shards
 from functions.core.lead_time import boot_time
 from functions.core.lifecycle import HELD, WorkerState
@@ -67,6 +67,7 @@ from functions.core.replacing import Sight, leaving, with_findings
 from functions.core.rollout import Renting, Stage, editions, renting, stage
 from functions.core.scaler_state import ScalerState
 from functions.core.schedules import InForce, in_force
+from functions.core.shortage import shortage
 from functions.core.sizing import IDLE_S_MIN, Need, load_per_place, size, why
 from functions.core.snapshot import Snapshot
 from functions.core.watching import watch
@@ -234,7 +235,7 @@ def _scale(desk: _Desk) -> _Desk:
     if room.exceeded:
         desk = desk.doing(mend(desk.fleet, room)).saying(excess(desk.snapshot.group, room))
     # What was just learned (a machine to avoid, a breaker that tripped) already counts.
-    snapshot, rented_as = replace(desk.snapshot, state=desk.state), _rented_as(desk)
+    snapshot, rented_as = replace(desk.snapshot, state=desk.state), _rented_as(desk, need)
     growth = grow(snapshot, desk.fleet, need, room, rented_as)
     desk = _note_need(desk, need, growth).doing(growth.actions)
     for name in sorted(rented_as) if not room.exceeded else ():
@@ -248,10 +249,10 @@ def _scale(desk: _Desk) -> _Desk:
     return desk if desk.actions or desk.sentences else desk.saying(_verdict(desk, need))
 
 
-def _rented_as(desk: _Desk) -> Mapping[str, Renting]:
-    nothing_runs, rollouts = not desk.fleet.running(), desk.state.rollouts
+def _rented_as(desk: _Desk, need: Need) -> Mapping[str, Renting]:
+    starved, rollouts = need.running_workers > 0 and not desk.fleet.running(), desk.state.rollouts
     return {
-        one.name: renting(one, rollouts[one.name], desk.workers, nothing_runs=nothing_runs, now_s=desk.now_s)
+        one.name: renting(one, rollouts[one.name], desk.workers, starved=starved, now_s=desk.now_s)
         for one in desk.snapshot.autogroups
     }
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
+from functions.core.lead_time import is_restarted
 from functions.core.model import Worker
 from functions.core.scaler_state import BootRecord, ScalerState
 
@@ -21,7 +22,7 @@ _NEWEST_WEIGHT: Final = 0.2  # of the newest boot time or stay in their means
 def with_boot(state: ScalerState, worker: Worker, *, ready: bool, now_s: float) -> ScalerState:
     """Return the state after a boot of this worker became ready, or failed. Of a start from cold only the outcome counts."""
     rental = worker.rental
-    first = rental.boot_started_at_s <= rental.created_at_s
+    first = not is_restarted(worker)
     took_s = now_s - rental.created_at_s if ready and first else 0.0
     boots = _with_boot(state.boots, rental.autogroup, ready=ready, took_s=took_s, now_s=now_s)
     state = replace(state, boots=boots)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,18 @@ from functions.core.rollout import PROVING_S
 from functions.core.scaler_state import Edition, Halt
 from functions.core.scaling import decide
 from functions.core.snapshot import from_json, to_json
-from tests.core.builders import NOW_S, a_condition, a_group, a_snapshot, a_state, a_worker, an_autogroup, an_offer, worker_id
+from tests.core.builders import (
+    NOW_S,
+    a_condition,
+    a_group,
+    a_request,
+    a_snapshot,
+    a_state,
+    a_worker,
+    an_autogroup,
+    an_offer,
+    worker_id,
+)
 from tests.core.rolling import (
     NEW,
     OFFERS,
@@ -63,6 +75,12 @@ def test_one_trial_is_enough() -> None:
 
 def test_a_trial_that_failed_is_followed_by_another() -> None:
     plan = decided(old(1), old(2), rollout=proving(failed_workers=("x",)), load_per_s=190.0)
+
+    assert rented_versions(plan) == [V2]
+
+
+def test_a_trial_that_is_too_slow_and_serves_alone_is_followed_by_another() -> None:
+    plan = decided(new(1), rollout=proving(failed_workers=(worker_id(1),)), load_per_s=90.0)
 
     assert rented_versions(plan) == [V2]
 
@@ -249,6 +267,36 @@ def test_a_group_of_one_is_updated_when_nobody_needs_it() -> None:
     plan = decided(old(1), rollout=proving(), state=idle, group=ONE_FULL)
 
     assert _drained(plan) == [worker_id(1)]
+
+
+TRIAL_FAILED: dict[str, Any] = {"rollout": proving(failed_workers=(worker_id(2),)), "group": ONE_FULL}
+GONE = new(2, _S.DESTROYED)
+
+
+def test_after_a_trial_failed_in_the_only_place_whoever_waits_gets_the_version_before() -> None:
+    plan = decided(GONE, waiting=(a_request(),), **TRIAL_FAILED)
+
+    assert rented_versions(plan) == [V1]
+
+
+def test_after_a_trial_failed_in_the_only_place_the_next_one_waits_while_the_version_before_serves() -> None:
+    plan = decided(GONE, old(1, age_s=60.0), load_per_s=90.0, **TRIAL_FAILED)
+
+    assert (rented_versions(plan), _drained(plan)) == ([], [])
+
+
+def test_after_a_trial_failed_in_the_only_place_the_next_one_takes_it_when_nobody_asks() -> None:
+    idle = a_state(last_demand_at_s=NOW_S - 9_000, rollouts={"a": TRIAL_FAILED["rollout"]})
+    plan = decided(GONE, old(1, _S.STOPPED, age_s=60.0), state=idle, **TRIAL_FAILED)
+
+    assert _destroyed(plan) == [worker_id(1)]
+
+
+def test_while_nobody_asks_a_trial_that_failed_in_the_only_place_is_followed_by_another() -> None:
+    idle = a_state(last_demand_at_s=NOW_S - 9_000, rollouts={"a": TRIAL_FAILED["rollout"]})
+    plan = decided(GONE, old(1, _S.STOPPED), state=idle, rollout=TRIAL_FAILED["rollout"], group=a_group(max_workers=2))
+
+    assert rented_versions(plan) == [V2]
 
 
 def test_a_halt_of_renting_is_told_as_what_the_update_waits_for() -> None:

@@ -25,6 +25,8 @@ SERVED_OF_LATE_S: Final = 600.0
 REST_S: Final = 900.0
 # Three workers in a row may each take the whole time that a boot is given (600 s) before a version has failed.
 UPDATE_S_MAX: Final = 3_600.0
+# An update that finds no place may find a moment in which nothing is asked.
+HEEDED_AFTER_S: Final = 600.0
 # Requests of 225 load on average: the slowest machine that the autogroups ask for carries that alone.
 CALM_PER_S: Final = 0.02
 # More than one machine serves: a line forms, whose order is judged.
@@ -57,7 +59,7 @@ def play(seed: int, *, hears: Callable[[Line], None] | None = None) -> Episode:
         _remove(world)
     world.calm_down()
     if not stormy:
-        _update(world)
+        _settle(world)
         _serve(world)
         _rest(world)
         _remove(world)
@@ -73,13 +75,18 @@ def play(seed: int, *, hears: Callable[[Line], None] | None = None) -> Episode:
     )
 
 
-def _serve(world: HostileWorld) -> None:
+def _settle(world: HostileWorld) -> None:
     for _ in range(int(SETTLE_S_MAX / SETTLE_LOOK_S)):
         world.live(rate_per_s=CALM_PER_S, duration_s=SETTLE_LOOK_S)
         if world.settled:
             break
-    world.watch.order.judging = True
+
+
+def _serve(world: HostileWorld) -> None:
+    """Serve whoever asks, also while an update is under way."""
     served, given_up = world.clients.served, world.clients.given_up
+    _update(world)
+    world.watch.order.judging = True
     world.live(rate_per_s=CALM_PER_S, duration_s=SERVED_OF_LATE_S)
     given_up = world.clients.given_up - given_up
     if world.seed % STORMY_EVERY == 1:
@@ -97,10 +104,11 @@ def _update(world: HostileWorld) -> None:
 
 def _after_updates(world: HostileWorld, *, rate_per_s: float) -> list[str]:
     """Let time pass until no update is under way, and return the workers that are behind even then."""
-    for _ in range(int(UPDATE_S_MAX / SETTLE_LOOK_S)):
+    for look in range(int(UPDATE_S_MAX / SETTLE_LOOK_S)):
         if not world.updates.behind():
             break
-        world.updates.heed()
+        if look * SETTLE_LOOK_S >= HEEDED_AFTER_S:
+            world.updates.heed()
         world.live(rate_per_s=rate_per_s, duration_s=SETTLE_LOOK_S)
     return world.updates.behind()
 

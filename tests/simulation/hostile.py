@@ -129,7 +129,7 @@ class HostileWorld:
         self.world.plan.put(FaultOptions())
         self.world.spare()
         self.air.loss, self.air.delay_s_max, self.air.repeats, self.air.lingering, self.air.down_until_s = 0.0, 0.2, 0.0, 0.0, 0.0
-        self.clients.abandoned, self.clients.replayed, self.clients.patience_s = 0.0, 0.0, PATIENCE_S
+        self.clients.abandoned, self.clients.replayed, self.clients.patience_s = 0.0, 0.0, self._patience_s()
         for clock in self.clocks:
             clock.ahead_s = 0.0
         for process in self.machines.processes.values():
@@ -323,6 +323,10 @@ class HostileWorld:
         elif luck < OUTBID_CHANCE + REPORTS_DOWN_CHANCE + MEMORY_LOST_CHANCE:
             self.store.lose_memory(ENDPOINT)
             self.story.suffers("table", Fault.MEMORY_LOST)
+
+    def _patience_s(self) -> float:
+        """Return for how long a client waits in a working world: where an update has the only place, until that has failed."""
+        return PATIENCE_S if self.watch.scene.group().max_workers > 1 else PATIENCE_S + BOOT_TIMEOUT_S
 
     def _serves(self, worker: Worker) -> bool:
         process = self.machines.processes.get(worker.rental.instance_id or 0)
