@@ -270,9 +270,12 @@ class World:
         best, best_s = None, math.inf
         for unit in self._ready:
             station = unit.station
-            expected_s = (station.backlog(self.now_s) + load) / station.perf
+            backlog = station.backlog(self.now_s)
+            expected_s = (backlog + load) / station.perf
             if expected_s < best_s and station.wait_s() <= self.rules.max_queue_time_s:
                 best, best_s = unit, expected_s
+                if not backlog:  # all machines are alike: none completes it sooner
+                    break
         if best is None:
             return False
         if best.station.admit(request, load, self.now_s):

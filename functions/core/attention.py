@@ -32,7 +32,8 @@ class Attention:
 def attention(state: ScalerState, workers: Iterable[Worker], *, credit_hours_min: float, now_s: float) -> Attention:
     """Return what to tell of a group that the decision leaves in this state. Credit for fewer hours than that is low."""
     workers = tuple(workers)
-    overdue = [worker for worker in workers if _is_overdue(worker, now_s=now_s)]
+    going = (worker for worker in workers if worker.rental.state is WorkerState.DESTROYING)
+    overdue = [worker for worker in going if now_s - worker.rental.state_since_s > RELEASE_OVERDUE_S]
     hours = hours_left(state, workers, now_s=now_s)
     facts = {
         "halted_autogroups": float(sum(now_s < halt.until_s for halt in state.halted_autogroups.values())),
@@ -41,11 +42,6 @@ def attention(state: ScalerState, workers: Iterable[Worker], *, credit_hours_min
     }
     low = () if hours is None or hours >= credit_hours_min else (_credit_is_low(hours),)
     return Attention(facts=facts, sentences=(*map(_unconfirmed, overdue), *low))
-
-
-def _is_overdue(worker: Worker, *, now_s: float) -> bool:
-    rental = worker.rental
-    return rental.state is WorkerState.DESTROYING and now_s - rental.state_since_s > RELEASE_OVERDUE_S
 
 
 def _unconfirmed(worker: Worker) -> str:

@@ -25,7 +25,7 @@ from typing import Final
 from functions.core.capacity import is_heard
 from functions.core.forecast import RATE_WINDOWS_S, Forecast, forecast, growth
 from functions.core.lead_time import boot_time, start_time
-from functions.core.model import WaitingRequest, Worker
+from functions.core.model import Assignments, WaitingRequest
 from functions.core.routing import WAITING_FORGOTTEN_AFTER_S
 from functions.core.scaler_state import DemandSample, LastingLoad, LoadPeak, ScalerState, Season, Surges
 from functions.core.season import expected_load_per_s, seen
@@ -92,11 +92,13 @@ def observe(snapshot: Snapshot, *, now_s: float) -> Demand:
     """Return the demand on the group now."""
     waiting = [request for request in snapshot.waiting if still_waits(request, now_s=now_s)]
     waiting_load = sum(request.cost for request in waiting)
-    state, known_load = snapshot.state, math.fsum(worker.assignments.assigned_load for worker in snapshot.workers)
+    state, given = snapshot.state, [worker.assignments for worker in snapshot.workers]
+    known_load = math.fsum([assignments.assigned_load for assignments in given])
     retired_load = _retired_load(state, known_load)
     assigned_load = math.fsum((known_load, retired_load))
-    in_flight = sum(worker.condition.in_flight for worker in snapshot.workers if is_heard(worker, now_s=now_s))
-    mean_cost, start = _mean_cost(snapshot.workers, waiting), start_time(state)
+    serving = (worker for worker in snapshot.workers if worker.condition.in_flight and is_heard(worker, now_s=now_s))
+    in_flight = sum(worker.condition.in_flight for worker in serving)
+    mean_cost, start = _mean_cost(given, waiting), start_time(state)
     ahead = forecast(
         state.samples,
         arrived_load=assigned_load + waiting_load,
@@ -192,8 +194,8 @@ def _lasting(before: LastingLoad | None, load_per_s: float | None, *, now_s: flo
     return LastingLoad(at_s=now_s, load_per_s=before.load_per_s + share * (load_per_s - before.load_per_s))
 
 
-def _mean_cost(workers: Iterable[Worker], waiting: Iterable[WaitingRequest]) -> float:
+def _mean_cost(given: Iterable[Assignments], waiting: Iterable[WaitingRequest]) -> float:
     """Return what a request costs, by all that the present workers were ever given and by all that waits; 0 while nothing was."""
-    given, costs = [worker.assignments for worker in workers], [request.cost for request in waiting]
-    requests = sum(assignments.reqnum for assignments in given) + len(costs)
-    return math.fsum((*(assignments.assigned_load for assignments in given), *costs)) / requests if requests else 0.0
+    loads, costs = [each.assigned_load for each in given], [request.cost for request in waiting]
+    requests = sum([each.reqnum for each in given]) + len(costs)
+    return math.fsum((*loads, *costs)) / requests if requests else 0.0

@@ -26,19 +26,21 @@ _S = WorkerState
 class Fleet:
     """The workers that count. `blind`: workers are READY, yet nobody is heard: what they carry is unknown, not zero.
 
+    `unready_since_s` tells of each READY worker that does not serve since when, `unready_before_s` is what the last decision knew.
     `acted` names the workers that this decision has done something about already: one action a worker and decision.
     """
 
     workers: tuple[Worker, ...]
     outlook: Outlook
     configured: frozenset[str]
-    unready_since_s: Mapping[str, float]
+    unready_before_s: Mapping[str, float]
     now_s: float
-    blind: bool
     acted: frozenset[str] = frozenset()
     editions: Editions = field(default_factory=Editions)
     traffic_gb_per_hour: Mapping[str, float] = field(default_factory=dict)  # by autogroup
     leaving: Mapping[str, str] = field(default_factory=dict)  # by worker id: why it is to be replaced
+    unready_since_s: Mapping[str, float] = field(init=False, repr=False, compare=False)
+    blind: bool = field(init=False, repr=False, compare=False)
     _serving: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
     _running: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
     _cold: tuple[Worker, ...] = field(init=False, repr=False, compare=False)
@@ -46,16 +48,22 @@ class Fleet:
     _states: frozenset[WorkerState] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        ready = [one for one in self.workers if one.rental.state is _S.READY]
+        in_service = {one.worker_id for one in ready if is_serving(one, now_s=self.now_s)}
+        away = [one.worker_id for one in ready if one.worker_id not in in_service]
+        self._set("unready_since_s", {worker_id: self.unready_before_s.get(worker_id, self.now_s) for worker_id in away})
+        self._set("blind", bool(ready) and not in_service and not any(is_heard(one, now_s=self.now_s) for one in self.workers))
         configured = [worker for worker in self.workers if self.is_configured(worker)]
-        relied_on = [one for one in configured if one.worker_id not in self.editions.on_probation]
-        serving = tuple(worker for worker in relied_on if is_serving(worker, now_s=self.now_s))
-        served = {worker.worker_id for worker in serving}
+        serves = in_service - self.editions.on_probation
         counted = [one for one in configured if one.worker_id not in self.editions.uncounted]
-        object.__setattr__(self, "_serving", serving)
-        object.__setattr__(self, "_running", tuple(one for one in counted if one.worker_id in served or self._runs(one)))
-        object.__setattr__(self, "_cold", tuple(worker for worker in configured if _is_cold(worker)))
-        object.__setattr__(self, "_perf", {one.worker_id: self.outlook.of_worker(one) or 0.0 for one in self.workers})
-        object.__setattr__(self, "_states", frozenset(one.rental.state for one in self.workers))
+        self._set("_serving", tuple(one for one in configured if one.worker_id in serves))
+        self._set("_running", tuple(one for one in counted if one.worker_id in serves or self._runs(one)))
+        self._set("_cold", tuple(worker for worker in configured if _is_cold(worker)))
+        self._set("_perf", {one.worker_id: self.outlook.of_worker(one) or 0.0 for one in self.workers})
+        self._set("_states", frozenset(one.rental.state for one in self.workers))
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
 
     def perf(self, worker: Worker) -> float:
         """Return the expected load per second of a worker, 0 where nothing can be expected."""
@@ -124,16 +132,3 @@ class Fleet:
 def _is_cold(worker: Worker) -> bool:
     state, drain_to = worker.rental.state, worker.rental.drain_to
     return state in {_S.STOPPED, _S.STOPPING} or (state is _S.DRAINING and drain_to is _S.STOPPING)
-
-
-def unready_since(workers: Iterable[Worker], before: Mapping[str, float], *, now_s: float) -> dict[str, float]:
-    """Return since when each READY worker has not been serving."""
-    away = (w.worker_id for w in workers if w.rental.state is _S.READY and not is_serving(w, now_s=now_s))
-    return {worker_id: before.get(worker_id, now_s) for worker_id in away}
-
-
-def is_blind(workers: Iterable[Worker], *, now_s: float) -> bool:
-    """Tell whether there are READY workers and not one worker of any state is heard."""
-    fleet = tuple(workers)
-    ready = any(worker.rental.state is _S.READY for worker in fleet)
-    return ready and not any(is_heard(worker, now_s=now_s) for worker in fleet)

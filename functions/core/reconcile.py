@@ -93,11 +93,6 @@ class View:
         instance = self.seen(worker)
         return None if instance is None else mismatch(worker.rental, instance)
 
-    def other_machine(self, worker: Worker) -> str | None:
-        """Say what of the worker's instance but its price is not as it was offered, None as far as is known."""
-        instance = self.seen(worker)
-        return None if instance is None else other_machine(worker.rental, instance)
-
     def age_s(self, worker: Worker) -> float:
         """Return for how long the worker has been in its state."""
         return self.now_s - worker.rental.state_since_s
@@ -113,17 +108,17 @@ class View:
 
 def view(snapshot: Snapshot, listing: Listing | None, *, now_s: float) -> View:
     """Return what the rules share about this snapshot."""
-    serving = [worker for worker in snapshot.workers if worker.rental.state in {_S.READY, _S.DRAINING}]
+    serving = (worker for worker in snapshot.workers if worker.rental.state in {_S.READY, _S.DRAINING})
     booting = any(worker.rental.state in {_S.RENTING, _S.BOOTING, _S.STARTING} for worker in snapshot.workers)
     # While a replacement boots, its first report will tell whose fault the silence is.
-    quiet = [] if booting else sorted(serving, key=lambda worker: worker.condition.reported_at_s)
+    quiet = None if booting else min(serving, key=lambda worker: worker.condition.reported_at_s, default=None)
     return View(
         now_s=now_s,
         listing=listing,
         boot_timeout_s={autogroup.name: autogroup.boot_timeout_s for autogroup in snapshot.autogroups},
         unready_since_s=snapshot.state.unready_since_s,
         someone_is_heard=any(is_heard(worker, now_s=now_s) for worker in snapshot.workers),
-        replaceable=quiet[0].worker_id if quiet else None,
+        replaceable=None if quiet is None else quiet.worker_id,
         rent_confirm_s=snapshot.rent_confirm_s,
         unlisted=unlisted(snapshot, listing),
     )
@@ -187,32 +182,33 @@ def _unheard_boot(worker: Worker, sight: View) -> WorkerAction | None:
 
 
 def _ready(worker: Worker, sight: View) -> WorkerAction | None:
-    if not sight.heard(worker) or _is_down(worker, sight):
+    instance = sight.seen(worker)
+    if not sight.heard(worker) or _is_down(worker, instance, sight):
         return _silent(worker, sight)
     if worker.condition.phase is Phase.ERROR:
         return _condemn(worker, f"reported an error: {_brief(worker.condition.error)}", Fault.SERVICE)
     since_s = sight.unready_since_s.get(worker.worker_id)
     if since_s is not None and sight.now_s - since_s > UNREADY_TIMEOUT_S:
         return _condemn(worker, f"not ready again for {UNREADY_TIMEOUT_S:.0f} s", Fault.SERVICE)
-    wrong = sight.other_machine(worker)  # it came into service before any list showed it
+    if instance is None:
+        return None
+    wrong = other_machine(worker.rental, instance)  # it came into service before any list showed it
     if wrong is not None:
         return Drain(worker_id=worker.worker_id, to=_S.DESTROYING, reason=wrong, fault=Fault.MISMATCH)
-    return _repriced(worker, sight)
+    return _repriced(worker, instance)
 
 
-def _repriced(worker: Worker, sight: View) -> Reprice | None:
-    instance = sight.seen(worker)
-    raised = None if instance is None else dearer(worker.rental, instance)
-    if instance is None or raised is None:
+def _repriced(worker: Worker, instance: Instance) -> Reprice | None:
+    raised = dearer(worker.rental, instance)
+    if raised is None:
         return None
     billed = instance.running_micro_usd_per_hour
     return Reprice(worker_id=worker.worker_id, running_micro_usd_per_hour=billed, reason=raised)
 
 
-def _is_down(worker: Worker, sight: View) -> bool:
+def _is_down(worker: Worker, instance: Instance | None, sight: View) -> bool:
     """Tell whether a worker that should report, and does not, is also listed as failed or ended."""
     suspect_s = SUSPECT_BUSY_S if worker.condition.in_flight else SUSPECT_IDLE_S
-    instance = sight.seen(worker)
     return instance is not None and (instance.failed or not instance.running) and sight.silence_s(worker) > suspect_s
 
 
@@ -242,17 +238,19 @@ def _silent_without_cause(worker: Worker, sight: View) -> WorkerAction | None:
 
 def _draining(worker: Worker, sight: View) -> WorkerAction | None:
     instance = sight.seen(worker)
-    heard = sight.heard(worker) and not _is_down(worker, sight)
+    heard = sight.heard(worker) and not _is_down(worker, instance, sight)
     ended = instance is not None and not instance.running and not instance.failed and not heard
     if ended:
         return _after_drain(worker, worker.rental.reason)
     if heard and worker.condition.phase is Phase.ERROR:
         return _condemn(worker, f"reported an error: {_brief(worker.condition.error)}", Fault.SERVICE)
-    wrong = sight.other_machine(worker)
-    if heard and wrong is not None:
+    if not heard:
+        return _silent(worker, sight)
+    wrong = None if instance is None else other_machine(worker.rental, instance)
+    if wrong is not None:
         # Repeated, so that no shortage takes it back.
         return end_of_drain(worker, now_s=sight.now_s) or Drain(worker_id=worker.worker_id, to=_S.DESTROYING, reason=wrong)
-    return _repriced(worker, sight) if heard else _silent(worker, sight)
+    return None if instance is None else _repriced(worker, instance)
 
 
 def end_of_drain(worker: Worker, *, now_s: float) -> WorkerAction | None:

@@ -55,12 +55,13 @@ def mend(fleet: Fleet, room: Headroom) -> tuple[Action, ...]:
 
 def retire(fleet: Fleet, need: Need) -> tuple[Action, ...]:
     """Return the workers that are to be replaced, or whose autogroup is gone; serving ones only once others carry the need."""
+    unwanted = [one for one in fleet.available(_S.BOOTING, _S.STOPPED, _S.READY) if not fleet.is_configured(one)]
+    if not unwanted:
+        return ()
     carried = need.known and fleet.load(fleet.serving()) >= need.running_load and len(fleet.serving()) >= need.running_workers
-    leaving = fleet.available(_S.BOOTING, _S.STOPPED, *((_S.READY,) if carried else ()))
+    leaving = (one for one in unwanted if carried or one.rental.state is not _S.READY)
     gone = "its autogroup is no longer configured"
-    return tuple(
-        dismiss(worker, fleet.leaving.get(worker.worker_id, gone)) for worker in leaving if not fleet.is_configured(worker)
-    )
+    return tuple(dismiss(worker, fleet.leaving.get(worker.worker_id, gone)) for worker in leaving)
 
 
 def halt(fleet: Fleet) -> tuple[Action, ...]:

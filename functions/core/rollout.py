@@ -206,38 +206,44 @@ class Editions:
 
 def editions(workers: Iterable[Worker], rollouts: Mapping[str, Rollout], *, now_s: float) -> Editions:
     """Return which workers are outdated, and which are on probation."""
-    stages = {name: stage(one, now_s=now_s) for name, one in rollouts.items()}
-    under_way = {name: one for name, one in rollouts.items() if stages[name] is not Stage.SETTLING}
-    due_now = {name: due(one, now_s=now_s) for name, one in under_way.items()}
-    tolerated = {name for name, one in under_way.items() if _may_be_proven(one, now_s=now_s)}
-    outdated: dict[str, str] = {}
-    on_probation: dict[str, set[str]] = {}
-    others: set[str] = set()
-    booting: set[str] = set()
-    for worker in workers:
-        name = worker.rental.autogroup
-        rollout = under_way.get(name)
-        if rollout is None or worker.rental.state not in HELD:
+    held = [one for one in workers if one.rental.state in HELD]
+    outdated: set[str] = set()
+    on_probation: set[str] = set()
+    uncounted: set[str] = set()
+    under_way: set[str] = set()
+    for name, rollout in rollouts.items():
+        at = stage(rollout, now_s=now_s)
+        if at is Stage.SETTLING:
             continue
-        is_wanted = is_of(rollout.wanted, worker.rental, rollout)
-        if is_wanted and stages[name] is Stage.PROVING:
-            on_probation.setdefault(name, set()).add(worker.worker_id)
-        elif worker.rental.state in _OF_USE:
-            others.add(name)
-        if worker.rental.state in {_S.RENTING, _S.BOOTING}:
-            booting.add(worker.worker_id)
-        if not (is_wanted and name in tolerated) and not is_of(due_now[name], worker.rental, rollout):
-            outdated[worker.worker_id] = name
-    beside = {name: ids for name, ids in on_probation.items() if name in others}
-    # One that is alone may never come either: whoever waits is not to wait for it alone.
-    unsure = {name: ids if name in others else ids & booting for name, ids in on_probation.items()}
-    uncounted = (ids for name, ids in unsure.items() if can_fall_back(rollouts[name]))
+        mine = [one for one in held if one.rental.autogroup == name]
+        old = _outdated(mine, rollout, now_s=now_s)
+        tried = [one for one in mine if is_of(rollout.wanted, one.rental, rollout)] if at is Stage.PROVING else []
+        beside = {one.worker_id for one in tried} if tried and any(_stands_in(one, rollout) for one in mine) else set()
+        # One that is alone may never come either: whoever waits is not to wait for it alone.
+        unsure = beside or {one.worker_id for one in tried if one.rental.state in {_S.RENTING, _S.BOOTING}}
+        outdated |= old
+        on_probation |= beside
+        uncounted |= unsure if can_fall_back(rollout) else set()
+        under_way |= {name} if old or beside else set()
     return Editions(
         outdated=frozenset(outdated),
-        on_probation=frozenset().union(*beside.values()),
-        uncounted=frozenset().union(*uncounted),
-        under_way=frozenset((*outdated.values(), *beside)),
+        on_probation=frozenset(on_probation),
+        uncounted=frozenset(uncounted),
+        under_way=frozenset(under_way),
     )
+
+
+def _outdated(workers: Iterable[Worker], rollout: Rollout, *, now_s: float) -> set[str]:
+    """Return which workers are neither of the edition that is due nor of the wanted one, while that has a chance."""
+    at_present = due(rollout, now_s=now_s)
+    wanted = rollout.wanted if _may_be_proven(rollout, now_s=now_s) else at_present
+    old = (one for one in workers if not is_of(at_present, one.rental, rollout) and not is_of(wanted, one.rental, rollout))
+    return {one.worker_id for one in old}
+
+
+def _stands_in(worker: Worker, rollout: Rollout) -> bool:
+    """Tell whether the worker is of use, and not of the wanted edition."""
+    return worker.rental.state in _OF_USE and not is_of(rollout.wanted, worker.rental, rollout)
 
 
 def due(rollout: Rollout, *, now_s: float) -> Edition:

@@ -30,7 +30,7 @@ from functions.core.attention import attention
 from functions.core.bidding import coming_back, due_to_return, told_of_holds
 from functions.core.capacity import Outlook, outlook
 from functions.core.demand import Demand, observe
-from functions.core.fleet import Fleet, is_blind, unready_since
+from functions.core.fleet import Fleet
 from functions.core.growing import Growth, grow
 from functions.core.labels import held_shards
 from functions.core.lead_time import boot_time
@@ -76,6 +76,7 @@ SENTENCES_MAX: Final = 40
 SCHEDULE_INTERVAL_S: Final = 60.0
 DUE_GRACE_S: Final = 10.0
 _S = WorkerState
+_COUNTS: Final = {state: f"workers_{state.value}" for state in WorkerState}
 _UNDER_WAY: Final = HELD - {_S.READY, _S.STOPPED}
 # What a suspended group still does: it records what has happened and asks for nothing.
 _BOOKKEEPING: Final = (Adopt, ConfirmStarted, ConfirmStopped, MarkReady, Reprice, ConfirmGone, GiveUp, Forget, DestroyStray)
@@ -147,8 +148,6 @@ class _Desk:
         fleet = replace(
             self.fleet,
             workers=workers,
-            unready_since_s=unready_since(workers, self.snapshot.state.unready_since_s, now_s=self.now_s),
-            blind=is_blind(workers, now_s=self.now_s),
             acted=frozenset(action.worker_id for action in done if not isinstance(action, DestroyStray)),
             editions=editions(workers, self.state.rollouts, now_s=self.now_s),
         )
@@ -189,9 +188,8 @@ def _fleet(snapshot: Snapshot, state: ScalerState, expected: Outlook, *, leaving
         workers=workers,
         outlook=expected,
         configured=frozenset(one.name for one in autogroups),
-        unready_since_s=unready_since(workers, snapshot.state.unready_since_s, now_s=now_s),
+        unready_before_s=snapshot.state.unready_since_s,
         now_s=now_s,
-        blind=is_blind(workers, now_s=now_s),
         editions=editions(workers, state.rollouts, now_s=now_s),
         leaving=leaving,
         traffic_gb_per_hour={one.name: one.traffic_gb_per_hour for one in autogroups},
@@ -294,14 +292,14 @@ def _note_need(desk: _Desk, need: Need, growth: Growth) -> _Desk:
     reckoned = (why(desk.snapshot.group, desk.demand, need),) if growth.actions else ()
     holding = told_of_holds(desk.snapshot.autogroups, desk.state, now_s=desk.now_s)
     due = due_to_return(desk.snapshot.autogroups, desk.state, desk.workers, now_s=desk.now_s)
-    desk = replace(desk, facts=facts, wanted=growth.wanted | due)
-    return desk.saying(*blind, *told, *holding, *reckoned, *growth.sentences)
+    sentences = (*desk.sentences, *blind, *told, *holding, *reckoned, *growth.sentences)
+    return replace(desk, facts=facts, wanted=growth.wanted | due, sentences=sentences)
 
 
 def _facts(desk: _Desk, fleet: Fleet) -> Mapping[str, float]:
     demand = desk.demand
     counts = Counter(worker.rental.state for worker in fleet.workers)
-    facts = {f"workers_{state.value}": float(counts[state]) for state in WorkerState}
+    facts = {name: float(counts[state]) for state, name in _COUNTS.items()}
     facts["held_micro_usd_per_hour"] = float(desk.snapshot.group.max_hourly_cost_micro_usd - desk.room.micro_usd_per_hour)
     rollouts = desk.state.rollouts.values()
     facts["workers_outdated"] = float(len(fleet.editions.outdated))

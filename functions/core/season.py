@@ -58,7 +58,8 @@ def _with(
     elif slot.period != period:
         # Nobody looked for longer than a period: what was before is no evidence of now.
         slot = SeasonSlot(period=period)
-    return {**slots, name: replace(slot, load=round(slot.load + load, _DIGITS))}
+    now = SeasonSlot(period=period, load=round(slot.load + load, _DIGITS), last=slot.last, before=slot.before)
+    return {**slots, name: now}
 
 
 def _agreed(slots: Mapping[str, SeasonSlot], *, period_s: float, slot_s: float, at_s: float) -> float | None:

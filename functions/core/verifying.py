@@ -9,8 +9,6 @@ again with the next list.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from functions.core.model import Instance, Rental
 from functions.core.pricing import PRICE_TOLERANCE, dollars
 
@@ -22,7 +20,16 @@ def mismatch(rental: Rental, instance: Instance) -> str | None:
 
 def other_machine(rental: Rental, instance: Instance) -> str | None:
     """Say what of the instance but its price is not as it was offered, None if nothing is."""
-    return next(_differences(rental, instance), None)
+    if instance.machine_id and rental.machine_id and instance.machine_id != rental.machine_id:
+        return f"machine {instance.machine_id} instead of {rental.machine_id} as offered"
+    if instance.gpu_name and rental.gpu_name and instance.gpu_name != rental.gpu_name:
+        return f"a {instance.gpu_name} instead of a {rental.gpu_name} as offered"
+    if instance.num_gpus and instance.num_gpus != rental.num_gpus:
+        return f"{instance.num_gpus} GPUs instead of {rental.num_gpus} as offered"
+    bids = rental.bid_micro_usd_per_hour is not None
+    if instance.interruptible is not None and instance.interruptible is not bids:
+        return "rented on demand although a bid was asked" if bids else "rented by a bid although none was asked"
+    return None
 
 
 def dearer(rental: Rental, instance: Instance) -> str | None:
@@ -31,15 +38,3 @@ def dearer(rental: Rental, instance: Instance) -> str | None:
         return None
     billed, offered = dollars(instance.running_micro_usd_per_hour), dollars(rental.running_micro_usd_per_hour)
     return f"billed {billed} an hour, offered at {offered}"
-
-
-def _differences(rental: Rental, instance: Instance) -> Iterator[str]:
-    if instance.machine_id and rental.machine_id and instance.machine_id != rental.machine_id:
-        yield f"machine {instance.machine_id} instead of {rental.machine_id} as offered"
-    if instance.gpu_name and rental.gpu_name and instance.gpu_name != rental.gpu_name:
-        yield f"a {instance.gpu_name} instead of a {rental.gpu_name} as offered"
-    if instance.num_gpus and instance.num_gpus != rental.num_gpus:
-        yield f"{instance.num_gpus} GPUs instead of {rental.num_gpus} as offered"
-    bids = rental.bid_micro_usd_per_hour is not None
-    if instance.interruptible is not None and instance.interruptible is not bids:
-        yield "rented on demand although a bid was asked" if bids else "rented by a bid although none was asked"

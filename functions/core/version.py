@@ -38,15 +38,15 @@ def _default(field: Any) -> Any:
     return field.default if field.default_factory is MISSING else field.default_factory()
 
 
+_CANONICAL: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _DEFAULTS: Final = {field.name: _default(field) for field in fields(Autogroup)}
 
 
 def version_of(autogroup: Autogroup, *, secrets: str = "") -> str:
     """Return the version of the workers that are rented by these parameters. `secrets` is the digest of what is secret, or ""."""
-    held = {**{name: getattr(autogroup, name) for name in BORN_WITH}, "secrets": secrets}
     # What is at its default is left out, so that a field that is added later does not make every version another one.
-    said = {name: encode(value) for name, value in held.items() if value != _DEFAULTS.get(name, "")}
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"))
+    said = {name: encode(value) for name in BORN_WITH if (value := getattr(autogroup, name)) != _DEFAULTS[name]}
+    text = _CANONICAL.encode({**said, "secrets": secrets} if secrets else said)
     return hashlib.sha256(text.encode()).hexdigest()[:VERSION_LENGTH]
 
 

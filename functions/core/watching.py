@@ -67,7 +67,6 @@ def watch(state: ScalerState, workers: tuple[Worker, ...], waiting: Iterable[Wai
     }
     unreached = _unreached(seen, serving, waiting)
     failing = _failing(seen, serving)
-    reached = {serving[worker_id].rental.autogroup for worker_id, one in seen.items() if _arrived(one, serving[worker_id])}
     observed = _observed(state.observed, seen, workers, now_s=now_s)
     over = {worker_id for worker_id, one in seen.items() if _is_over(one, serving[worker_id])} | unreached.keys() | failing.keys()
     kept = {worker_id: one for worker_id, one in seen.items() if worker_id not in over}
@@ -78,7 +77,7 @@ def watch(state: ScalerState, workers: tuple[Worker, ...], waiting: Iterable[Wai
         watched_last=next(reversed(begun), state.watched_last),
         observed=observed,
         learned=_taught(state, observed, serving, now_s=now_s),
-        unreached={name: count for name, count in state.unreached.items() if name not in reached},
+        unreached=_still_unreached(state.unreached, seen, serving),
     )
     return Watched(state=state, drains=(*_drains(unreached, Fault.UNREACHABLE), *_drains(failing, Fault.SERVICE)))
 
@@ -146,6 +145,14 @@ def _unreached(seen: Mapping[str, Watch], serving: Mapping[str, Worker], waiting
     }
 
 
+def _still_unreached(before: Mapping[str, int], seen: Mapping[str, Watch], serving: Mapping[str, Worker]) -> Mapping[str, int]:
+    """Return the counts of the autogroups of which nobody was reached now either."""
+    if not before:
+        return before
+    reached = {serving[worker_id].rental.autogroup for worker_id, one in seen.items() if _arrived(one, serving[worker_id])}
+    return {name: count for name, count in before.items() if name not in reached}
+
+
 def _is_reached(worker: Worker, watched: Watch | None) -> bool:
     return worker.condition.in_flight > 0 or (watched is not None and _arrived(watched, worker))
 
@@ -154,17 +161,20 @@ def _is_reached(worker: Worker, watched: Watch | None) -> bool:
 
 
 def _failing(seen: Mapping[str, Watch], serving: Mapping[str, Worker]) -> dict[str, str]:
-    finished = sum(worker.condition.finished_requests for worker in serving.values())
-    failed = sum(worker.condition.failed_requests for worker in serving.values())
     found: dict[str, str] = {}
     for worker_id, one in seen.items():
         said = serving[worker_id].condition
         lately, of = said.failed_requests - one.failed_requests, said.finished_requests - one.finished_requests
-        others = finished - said.finished_requests
-        others_fail = others < FINISHED_MIN or failed - said.failed_requests > OTHERS_FAILED_SHARE * others
-        if lately >= FAILED_MIN and lately > FAILED_SHARE * of and not others_fail:
+        if lately >= FAILED_MIN and lately > FAILED_SHARE * of and not _others_fail(worker_id, serving):
             found[worker_id] = f"its inference server failed {lately} of {of} requests, where the others fail few"
     return found
+
+
+def _others_fail(worker_id: str, serving: Mapping[str, Worker]) -> bool:
+    """Tell whether the others fail too many of their requests, or have finished too few to tell."""
+    others = [worker.condition for worker in serving.values() if worker.worker_id != worker_id]
+    finished, failed = sum(said.finished_requests for said in others), sum(said.failed_requests for said in others)
+    return finished < FINISHED_MIN or failed > OTHERS_FAILED_SHARE * finished
 
 
 # Real use
@@ -186,11 +196,13 @@ def _observed(
 
 def _rate(watched: Watch, worker: Worker) -> tuple[float, int] | None:
     """Return the load per second of a window in which the server never stood idle, and of how many requests; None if it did."""
+    if not watched.queued or not _is_over(watched, worker):
+        return None
     said = worker.condition
     lasted_s = said.reported_at_s - watched.at_s
     finished, failed = said.finished_requests - watched.finished_requests, said.failed_requests - watched.failed_requests
     done = said.finished_load - watched.finished_load
-    if not watched.queued or not _is_over(watched, worker) or finished < FINISHED_MIN or failed > OTHERS_FAILED_SHARE * finished:
+    if finished < FINISHED_MIN or failed > OTHERS_FAILED_SHARE * finished:
         return None
     return (done / lasted_s, finished) if done > 0 else None
 
