@@ -8,7 +8,7 @@ Where to look, in the order in which a decision goes through it (tests/core/test
 * how much is asked: demand, forecast, surge, season, lead_time
 * how much is needed: sizing; what there is: fleet, capacity, listing
 * what is wrong with a worker: reconcile, verifying, watching, replacing
-* more: growing, choosing, expecting, valuing, track_record, bidding, matching, query, pricing
+* more: shortage, growing, choosing, expecting, valuing, track_record, bidding, matching, query, pricing
 * less: releasing, dismantling
 * other than it was: version, rollout, renewing
 * what a person should know: attention, credit
