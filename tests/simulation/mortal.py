@@ -20,7 +20,7 @@ from tests.simulation.story import Fault, Story
 CRASH_CHANCE: Final = 0.002
 PAUSE_CHANCE: Final = 0.002
 AT_AN_EFFECT: Final = 6.0  # times as often
-EFFECTS: Final = frozenset({"put_rental", "put_state", "forget_worker", "create", "start", "stop", "destroy"})
+EFFECTS: Final = frozenset({"put_rental", "put_state", "forget_worker", "create", "start", "stop", "destroy", "destroy_all"})
 PAUSE_S: Final = 200.0
 STORE_FAULT_CHANCE: Final = 0.004
 
