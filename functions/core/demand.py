@@ -9,7 +9,7 @@ writes, the missing part is what the newest sample knew, and is taken back from 
 
 What the samples of the last minutes prove of the next seconds is said by `forecast`. What counts is its *peak* over
 `scale_down_window` seconds: capacity that was needed within that time is kept, so that a lull between two bursts stops nothing.
-What has *lasted* is the mean over LASTING_S, and no more than is asked now: only for that more is held than runs.
+What has *lasted* is the mean over LOAD_LASTING_S, and no more than is asked now: only for that more is held than runs.
 
 Unknown is not zero: without an older sample there is no rate (None), and a group whose last demand was not seen counts as asked
 just now.
@@ -33,7 +33,7 @@ from functions.core.snapshot import Snapshot
 from functions.core.surge import experienced
 
 PEAK_INTERVALS: Final = 10  # how finely the window of peaks is cut
-LASTING_S: Final = 3_600.0
+LOAD_LASTING_S: Final = 3_600.0
 SAMPLE_SPACING_S: Final = 5.0  # ticks that a waiting request wakes come closer
 SAMPLES_MAX: Final = 64
 TOMBSTONE_KEPT_S: Final = 900.0
@@ -190,7 +190,7 @@ def _lasting(before: LastingLoad | None, load_per_s: float | None, *, now_s: flo
         return before
     if before is None:
         return LastingLoad(at_s=now_s, load_per_s=0.0)
-    share = -math.expm1(-max(0.0, now_s - before.at_s) / LASTING_S)
+    share = -math.expm1(-max(0.0, now_s - before.at_s) / LOAD_LASTING_S)
     return LastingLoad(at_s=now_s, load_per_s=before.load_per_s + share * (load_per_s - before.load_per_s))
 
 

@@ -29,7 +29,7 @@ RATE_WINDOWS_S: Final = (120.0, 300.0)  # the longest last
 SPAN_S_MIN: Final = 15.0
 GROWTH_S_MIN: Final = 9.0
 GROWTH_S_MAX: Final = 60.0
-LASTING_S: Final = 30.0
+OPEN_LASTING_S: Final = 30.0
 # One in fifteen by chance, and a decision looks every ten seconds at windows that overlap.
 EVIDENCE: Final = 1.5
 SIZE_VARIANCE: Final = 2.0  # the mean of the squared size over the squared mean size
@@ -50,7 +50,7 @@ class Forecast:
     growth_per_s: float
     lead_s: float
     mean_load_per_s: float = 0.0  # over the longest window
-    lasting_requests: int = 0  # as many were open all along for LASTING_S
+    lasting_requests: int = 0  # as many were open all along for OPEN_LASTING_S
 
     @property
     def open_ahead(self) -> float:
@@ -100,11 +100,11 @@ def _growth_per_s(before: tuple[DemandSample, ...], arrived_load: float, *, wind
 
 
 def _lasting_requests(before: tuple[DemandSample, ...], open_requests: int, *, now_s: float) -> int:
-    """Return how many requests were open at every look of the last LASTING_S seconds, the one before them included."""
+    """Return how many requests were open at every look of the last OPEN_LASTING_S seconds, the one before them included."""
     fewest = open_requests
     for sample in reversed(before):
         fewest = min(fewest, sample.open_requests or 0)
-        if now_s - sample.at_s >= LASTING_S:
+        if now_s - sample.at_s >= OPEN_LASTING_S:
             break
     return fewest
 
