@@ -294,6 +294,12 @@ class ScaleStore(Protocol):
     def acquire_lease(self, endpoint: str, *, owner: str, now_s: float, duration_s: float) -> Lease | None:
         """Take the group's lease if it is free or expired, raising its epoch; None while another holds it."""
 
+    def overtake_lease(self, endpoint: str, *, owner: str, now_s: float, duration_s: float) -> Lease:
+        """Take the group's lease from whoever holds it, raising its epoch: they can write nothing more.
+
+        A call to the marketplace that they have begun may still have its effect, until their lease would have run out.
+        """
+
     def renew_lease(self, lease: Lease, *, now_s: float, duration_s: float) -> Lease:
         """Extend the lease. Raises LeaseLost."""
 

@@ -61,23 +61,15 @@ class DynamoScaleStore:
 
     def acquire_lease(self, endpoint: str, *, owner: str, now_s: float, duration_s: float) -> Lease | None:
         """Take the lease in one conditional write; the owner may take it again, as its lost answer would have told it."""
-        until_s = now_s + duration_s
+        free = "attribute_not_exists(lease_until_s) OR lease_until_s < :now_s OR lease_owner = :owner"
         try:
-            held = self._table.update(
-                scaler_key(endpoint),
-                returned="UPDATED_NEW",
-                UpdateExpression="SET lease_owner = :owner, lease_until_s = :until_s ADD epoch :one",
-                ConditionExpression="attribute_not_exists(lease_until_s) OR lease_until_s < :now_s OR lease_owner = :owner",
-                ExpressionAttributeValues={
-                    ":owner": attribute(owner),
-                    ":until_s": number(until_s),
-                    ":now_s": number(now_s),
-                    ":one": number(1),
-                },
-            )
+            return self._take(endpoint, owner, now_s + duration_s, {":now_s": number(now_s)}, ConditionExpression=free)
         except ConditionFailed:
             return None
-        return Lease(endpoint=endpoint, owner=owner, epoch=int(held["epoch"]["N"]), until_s=until_s)
+
+    def overtake_lease(self, endpoint: str, *, owner: str, now_s: float, duration_s: float) -> Lease:
+        """Take the lease in one write without a condition."""
+        return self._take(endpoint, owner, now_s + duration_s, {})
 
     def renew_lease(self, lease: Lease, *, now_s: float, duration_s: float) -> Lease:
         """Move the lease's end, if it is still ours."""
@@ -156,6 +148,21 @@ class DynamoScaleStore:
             self._table.put({**decision_part_key(key, index), "part_gz": {"B": part}, **ttl})
         sentences = {"L": [attribute(sentence) for sentence in record.sentences]}
         self._fenced(lease, Put={"Item": {**key, **held, "sentences": sentences, **ttl}})
+
+    def _take(self, endpoint: str, owner: str, until_s: float, values: Mapping[str, Any], **condition: str) -> Lease:
+        held = self._table.update(
+            scaler_key(endpoint),
+            returned="UPDATED_NEW",
+            UpdateExpression="SET lease_owner = :owner, lease_until_s = :until_s ADD epoch :one",
+            ExpressionAttributeValues={
+                ":owner": attribute(owner),
+                ":until_s": number(until_s),
+                ":one": number(1),
+                **values,
+            },
+            **condition,
+        )
+        return Lease(endpoint=endpoint, owner=owner, epoch=int(held["epoch"]["N"]), until_s=until_s)
 
     def _updates(self, endpoint: str) -> dict[str, float]:
         items = self._table.query(update_pk(endpoint), consistent=True)

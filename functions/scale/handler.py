@@ -31,8 +31,8 @@ from functions.scale.turn import ScalePorts, ScaleSettings
 
 # What ends a tick that was begun in time: a write or two, and the lease's return.
 DEADLINE_MARGIN_S: Final = 10.0
-# A busy group is watched until shortly before the next schedule event takes over. A release may take the function's whole time:
-# it first waits for such a scaler to give the lease back, then for the marketplace to confirm.
+# A busy group is watched until shortly before the next schedule event takes over. A release may take the function's whole time,
+# until the marketplace has confirmed everything.
 SCALE_S_MAX: Final = 57.0
 
 _LOG = Logger()

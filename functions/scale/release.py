@@ -3,6 +3,10 @@
 Called by `pulumi destroy` (an `aws.lambda_.Invocation` with `lifecycle_scope="CRUD"`) and repeated by it when it fails.
 Everything of the group is destroyed and asked for until the marketplace has confirmed each single one. The lease is then kept
 until it runs out, so that a schedule or a waiting request that is still about cannot rent anew meanwhile.
+
+Nobody is waited for: a scaler at work, or a release before this one, is overtaken. It ends at its next write, and every create
+comes after one; so at most one create may still be on its way, whose intent is on record here. That is found by its label and
+destroyed, and it is given up only once the lease of whoever was overtaken would have run out, since no effect outlives a lease.
 """
 
 from __future__ import annotations
@@ -16,11 +20,11 @@ from functions.core.model import EndpointGroup
 from functions.core.plan import Cadence, ConfirmGone, Destroy, DestroyStray
 from functions.core.scaler_state import ScalerState
 from functions.core.snapshot import Snapshot
-from functions.ports import DESTROYED_AT_ONCE_MAX, GroupRecords
+from functions.ports import DESTROYED_AT_ONCE_MAX, GroupRecords, Lease
 from functions.scale.apply import Outcome, Result
 from functions.scale.tick import act, look
 from functions.scale.together import confirmed_gone
-from functions.scale.turn import ScalePorts, ScaleSettings, Tenure, Turn, await_lease
+from functions.scale.turn import LEASE_S, ScalePorts, ScaleSettings, Tenure, Turn
 
 ROUND_S: Final = 3.0
 ROUNDS_MAX: Final = 1_000
@@ -31,14 +35,14 @@ KEPT_S: Final = 300.0
 class ReleaseIncomplete(Exception):
     """Time is up and these are not confirmed gone: run the destroy again. `instances` may bill; `intended` were never confirmed."""
 
-    def __init__(self, why: str, *, instances: tuple[int, ...] = (), intended: tuple[str, ...] = ()) -> None:
-        super().__init__(f"{why}: instances {list(instances)}, intended workers {list(intended)}; run the destroy again")
+    def __init__(self, *, instances: tuple[int, ...], intended: tuple[str, ...]) -> None:
+        super().__init__(f"time is up: instances {list(instances)}, intended workers {list(intended)}; run the destroy again")
         self.instances = instances
         self.intended = intended
 
     @property
     def count(self) -> int:
-        """How many are not confirmed gone; at least one, also where nobody could look."""
+        """How many are not confirmed gone; at least one, also where no list could be had."""
         return max(1, len(self.instances) + len(self.intended))
 
 
@@ -47,9 +51,7 @@ def release_group(endpoint: str, *, owner: str, ports: ScalePorts, settings: Sca
 
     Raises ReleaseIncomplete, LeaseLost, StoreUnavailable and UnreadableItem: each means "run it again".
     """
-    lease = await_lease(endpoint, owner=owner, ports=ports, until_s=deadline_s)
-    if lease is None:
-        raise ReleaseIncomplete(f"another scaler holds {endpoint}")
+    lease, alone_from_s = _take_lease(endpoint, owner=owner, ports=ports)
     tenure = Tenure(lease, store=ports.store, clock=ports.clock)
     turn = Turn(tenure=tenure, ports=ports, settings=settings, deadline_s=deadline_s)
     gone: set[int] = set()
@@ -57,17 +59,28 @@ def release_group(endpoint: str, *, owner: str, ports: ScalePorts, settings: Sca
     quiet_lists = 0
     for _ in range(ROUNDS_MAX):
         snapshot = look(ports.store.load(endpoint) or _nothing_known(endpoint), turn)
-        plan = dismantle(snapshot, now_s=turn.now_s())
+        plan = dismantle(snapshot, now_s=turn.now_s(), alone_from_s=alone_from_s)
         seen |= _instances(snapshot)
         quiet_lists = quiet_lists + 1 if plan.cadence is Cadence.IDLE and _confirm(seen, gone, turn) else 0
         if quiet_lists >= QUIET_LISTS_MIN:
             break
         if turn.is_over():
-            raise ReleaseIncomplete("time is up", instances=tuple(sorted(seen - gone)), intended=_intended(snapshot))
+            raise ReleaseIncomplete(instances=tuple(sorted(seen - gone)), intended=_intended(snapshot))
         gone |= _found_gone(act(snapshot, plan, turn))
         ports.clock.wait_s(ROUND_S)
     ports.store.renew_lease(tenure.lease(), now_s=turn.now_s(), duration_s=KEPT_S)
     return len(gone)
+
+
+def _take_lease(endpoint: str, *, owner: str, ports: ScalePorts) -> tuple[Lease, float]:
+    """Return the lease, and from when on nothing happens any more that its last holder has begun."""
+    now_s = ports.clock.now_s()
+    free = ports.store.acquire_lease(endpoint, owner=owner, now_s=now_s, duration_s=LEASE_S)
+    if free is not None:
+        return free, now_s
+    now_s = ports.clock.now_s()
+    taken = ports.store.overtake_lease(endpoint, owner=owner, now_s=now_s, duration_s=LEASE_S)
+    return taken, taken.until_s
 
 
 def _confirm(seen: set[int], gone: set[int], turn: Turn) -> bool:

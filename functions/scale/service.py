@@ -13,8 +13,9 @@ from typing import Final
 from functions.core.plan import Cadence
 from functions.ports import Lease, LeaseLost, StoreUnavailable
 from functions.scale.tick import Tick, tick
-from functions.scale.turn import ScalePorts, ScaleSettings, Tenure, Turn, await_lease
+from functions.scale.turn import LEASE_S, ScalePorts, ScaleSettings, Tenure, Turn
 
+LEASE_LOOK_S: Final = 3.0
 TICKS_MAX: Final = 10_000  # an invocation lasts 15 minutes at most
 
 
@@ -30,7 +31,7 @@ def keep_scaled(
     scaler has taken over.
     """
     until_s = deadline_s if patient else ports.clock.now_s()
-    lease = await_lease(endpoint, owner=owner, ports=ports, until_s=until_s)
+    lease = _await_lease(endpoint, owner=owner, ports=ports, until_s=until_s)
     if lease is None:
         return
     with _turn(lease, ports=ports, settings=settings, deadline_s=deadline_s) as turn:
@@ -43,6 +44,16 @@ def keep_scaled(
             if done.plan.cadence is Cadence.IDLE or soon_s >= deadline_s:
                 return
             ports.clock.wait_s(settings.tick_interval_s)
+
+
+def _await_lease(endpoint: str, *, owner: str, ports: ScalePorts, until_s: float) -> Lease | None:
+    """Take the lease, waiting until then for a scaler that is at work: it gives it back, or it runs out. None if not."""
+    while True:
+        now_s = ports.clock.now_s()
+        lease = ports.store.acquire_lease(endpoint, owner=owner, now_s=now_s, duration_s=LEASE_S)
+        if lease is not None or now_s + LEASE_LOOK_S > until_s:
+            return lease
+        ports.clock.wait_s(LEASE_LOOK_S)
 
 
 @contextmanager

@@ -11,7 +11,6 @@ from functions.ports import Clock, Lease, LeaseLost, Marketplace, ScaleStore
 LEASE_S: Final = 75.0
 # One effect on the marketplace takes at most this long: the pause before it (adapters/vast_pace), and the exchange (vast_http).
 CALL_S_MAX: Final = 45.0
-LEASE_LOOK_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +94,3 @@ class Turn:
     def is_over(self) -> bool:
         """Tell whether the time is up."""
         return self.now_s() >= self.deadline_s
-
-
-def await_lease(endpoint: str, *, owner: str, ports: ScalePorts, until_s: float) -> Lease | None:
-    """Take the lease, waiting until then for a scaler that is at work: it gives it back, or it runs out. None if not."""
-    while True:
-        now_s = ports.clock.now_s()
-        lease = ports.store.acquire_lease(endpoint, owner=owner, now_s=now_s, duration_s=LEASE_S)
-        if lease is not None or now_s + LEASE_LOOK_S > until_s:
-            return lease
-        ports.clock.wait_s(LEASE_LOOK_S)

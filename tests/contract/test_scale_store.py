@@ -11,7 +11,7 @@ from functions.core.lifecycle import WorkerState
 from functions.core.model import Assignments, Condition, Worker
 from functions.core.record import DecisionRecord
 from functions.core.scaler_state import ScalerState
-from functions.ports import LeaseLost
+from functions.ports import Lease, LeaseLost
 from tests.contract.stores import ENDPOINT, Stores, renamed
 from tests.core.builders import NOW_S, a_group, a_request, a_state, a_worker, an_autogroup, worker_id
 
@@ -35,6 +35,11 @@ def a_record(**changes: object) -> DecisionRecord:
     return replace(record, **changes)  # type: ignore[arg-type]
 
 
+def overtaken(stores: Stores, owner: str) -> Lease:
+    """Take the lease from whoever has it, for a minute."""
+    return stores.scale.overtake_lease(ENDPOINT, owner=owner, now_s=NOW_S, duration_s=60)
+
+
 def test_a_lease_is_one_owners_while_it_lasts(stores: Stores) -> None:
     stores.lease("a")
 
@@ -46,6 +51,28 @@ def test_a_lease_that_has_run_out_goes_to_the_next_with_a_higher_epoch(stores: S
     second = stores.lease("b", now_s=NOW_S + 31)
 
     assert second.epoch > first.epoch
+
+
+def test_an_overtaken_lease_has_a_higher_epoch(stores: Stores) -> None:
+    first = stores.lease("a")
+
+    assert overtaken(stores, "b").epoch > first.epoch
+
+
+def test_whoever_is_overtaken_has_lost_the_lease(stores: Stores) -> None:
+    lost = stores.lease("a")
+    overtaken(stores, "b")
+
+    with pytest.raises(LeaseLost):
+        stores.scale.put_state(lost, a_state())
+
+
+def test_a_lease_that_overtook_another_one_holds_for_as_long_as_was_asked(stores: Stores) -> None:
+    stores.lease("a")
+    overtaken(stores, "b")
+
+    assert stores.scale.acquire_lease(ENDPOINT, owner="c", now_s=NOW_S + 59, duration_s=30) is None
+    assert stores.scale.acquire_lease(ENDPOINT, owner="c", now_s=NOW_S + 61, duration_s=30) is not None
 
 
 def test_its_owner_may_take_the_lease_again(stores: Stores) -> None:

@@ -323,8 +323,12 @@ class MemoryStore:
         held = group.lease_until_s is not None and group.lease_until_s >= now_s
         if held and group.lease_owner != owner:
             return None
-        group.lease_owner, group.lease_until_s, group.epoch = owner, now_s + duration_s, group.epoch + 1
-        return Lease(endpoint=endpoint, owner=owner, epoch=group.epoch, until_s=group.lease_until_s)
+        return _take(group, endpoint, owner, now_s + duration_s)
+
+    @_atomic
+    def overtake_lease(self, endpoint: str, *, owner: str, now_s: float, duration_s: float) -> Lease:
+        """See ScaleStore."""
+        return _take(self._of(endpoint), endpoint, owner, now_s + duration_s)
 
     @_atomic
     def renew_lease(self, lease: Lease, *, now_s: float, duration_s: float) -> Lease:
@@ -394,6 +398,11 @@ class MemoryStore:
         if not _holds(group, lease):
             raise LeaseLost(lease.endpoint)
         return group
+
+
+def _take(group: _Group, endpoint: str, owner: str, until_s: float) -> Lease:
+    group.lease_owner, group.lease_until_s, group.epoch = owner, until_s, group.epoch + 1
+    return Lease(endpoint=endpoint, owner=owner, epoch=group.epoch, until_s=until_s)
 
 
 def _holds(group: _Group, lease: Lease) -> bool:

@@ -126,6 +126,7 @@ def use_report_store(store: Any) -> None:
 
 def use_scale_store(store: Any) -> None:
     store.acquire_lease("llm", owner="me", now_s=1.0, duration_s=1.0)
+    store.overtake_lease("llm", owner="me", now_s=1.0, duration_s=1.0)
     store.renew_lease(LEASE, now_s=1.0, duration_s=1.0)
     store.load("llm")
     store.put_rental(LEASE, WORKER_ID, RENTAL)

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any, cast
+
 import pytest
 
 from functions.core.labels import instance_label
 from functions.core.lifecycle import WorkerState
 from functions.core.model import Autogroup
+from functions.ports import LeaseLost, Marketplace, MarketplaceBusy, RentRequest
 from functions.scale.events import Asked, MalformedEvent, parse_event
 from functions.scale.release import ReleaseIncomplete, release_group
-from functions.scale.turn import ScalePorts
+from functions.scale.service import keep_scaled
+from functions.scale.turn import CALL_S_MAX, LEASE_S, ScalePorts
 from sandbox.marketplace.faults import AnswerFault, Chance, FaultOptions, Operation, Span
 from sandbox.marketplace.order import read_order
 from tests.fakes.store import MemoryStore
 from tests.scale.stage import ENDPOINT, STACK, Stage
 
 
-def _release(stage: Stage, *, within_s: float = 280.0) -> int:
-    ports = ScalePorts(store=stage.store, marketplace=stage.marketplace, clock=stage.clock)
+def _ports(stage: Stage) -> ScalePorts:
+    return ScalePorts(store=stage.store, marketplace=stage.marketplace, clock=stage.clock)
+
+
+def _release(stage: Stage, *, within_s: float = 280.0, owner: str = "pulumi") -> int:
     deadline_s = stage.clock.now_s() + within_s
-    return release_group(ENDPOINT, owner="pulumi", ports=ports, settings=stage.settings, deadline_s=deadline_s)
+    return release_group(ENDPOINT, owner=owner, ports=_ports(stage), settings=stage.settings, deadline_s=deadline_s)
+
+
+class OnItsWay:
+    """A marketplace that a create reaches only after `travels_s`; its sender has no answer yet."""
+
+    def __init__(self, stage: Stage, *, travels_s: float) -> None:
+        self._stage = stage
+        self._travels_s = travels_s
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what is asked for without delay."""
+        return getattr(self._stage.marketplace, name)
+
+    def create(self, request: RentRequest) -> int:
+        """Send it."""
+        self._stage.clock.after(self._travels_s, lambda: self._stage.marketplace.create(request))
+        raise MarketplaceBusy("on its way")
 
 
 def _with_a_fleet(stage: Stage) -> None:
@@ -108,16 +133,52 @@ def test_no_scaler_rents_anew_right_after_the_release(stage: Stage) -> None:
     assert stage.contracts() == []
 
 
-def test_a_scaler_at_work_is_waited_for(stage: Stage) -> None:
-    stage.store.acquire_lease(ENDPOINT, owner="at work", now_s=stage.clock.now_s(), duration_s=40.0)
-
-    assert _release(stage) == 0
-
-
-def test_a_lease_that_does_not_end_in_time_is_reported(stage: Stage) -> None:
+def test_a_scaler_at_work_is_not_waited_for(stage: Stage) -> None:
     stage.store.acquire_lease(ENDPOINT, owner="at work", now_s=stage.clock.now_s(), duration_s=400.0)
-    with pytest.raises(ReleaseIncomplete, match="another scaler"):
-        _release(stage, within_s=30.0)
+
+    assert _release(stage, within_s=15.0) == 0
+
+
+def test_a_scaler_that_is_overtaken_ends_and_rents_nothing_more(stage: Stage) -> None:
+    stage.somebody_waits()
+    deadline_s = stage.clock.now_s() + 300.0
+    at_work = keep_scaled(ENDPOINT, owner="at work", ports=_ports(stage), settings=stage.settings, deadline_s=deadline_s)
+    next(at_work)
+    _release(stage)
+    stage.somebody_waits()
+
+    assert list(at_work) == []
+    assert stage.contracts() == []
+
+
+def test_a_create_of_an_overtaken_scaler_that_is_still_on_its_way_is_found_and_destroyed(stage: Stage) -> None:
+    stage.settings = replace(stage.settings, rent_confirm_s=10.0)
+    stage.somebody_waits()
+    slow = cast("Marketplace", OnItsWay(stage, travels_s=CALL_S_MAX))
+    stage.ticks(wrap=lambda port: slow if port is stage.marketplace else port)
+    stage.store.acquire_lease(ENDPOINT, owner="at work", now_s=stage.clock.now_s(), duration_s=LEASE_S)
+    released = _release(stage)
+    stage.clock.wait_s(LEASE_S)
+
+    assert (released, stage.contracts()) == (1, [])
+
+
+def test_a_release_that_is_repeated_does_not_wait_for_the_one_before(stage: Stage) -> None:
+    _with_a_fleet(stage)
+    _release(stage)
+
+    assert _release(stage, owner="pulumi, again", within_s=15.0) == 0
+
+
+def test_of_two_releases_at_once_the_later_one_goes_on(stage: Stage) -> None:
+    _with_a_fleet(stage)
+    fleet = len(stage.contracts())
+    released: list[int] = []
+    stage.clock.after(1.0, lambda: released.append(_release(stage, owner="pulumi, again")))
+    with pytest.raises(LeaseLost):
+        _release(stage)
+
+    assert (released, stage.contracts()) == ([fleet], [])
 
 
 def test_requests_in_flight_do_not_keep_a_group_that_is_removed(stage: Stage) -> None:

@@ -167,7 +167,22 @@ class HostileWorld:
             self._return(environment)
 
     def remove_group(self) -> bool:
-        """Do what `pulumi destroy` does until it succeeds; tells whether it did."""
+        """Do what `pulumi destroy` does, whatever a scaler is about at that moment; tells whether it succeeded."""
+        succeeded: list[bool] = []
+
+        def begin() -> None:
+            if self.wire.calling:  # as in `invoke`
+                self.clock.after(1.0, begin)
+                return
+            succeeded.append(self._release())
+
+        self.clock.after(self.rng.uniform(0.0, SCHEDULE_S), begin)
+        while not succeeded:
+            self.clock.wait_s(OBSERVE_S)
+        return succeeded[0]
+
+    def _release(self) -> bool:
+        """Release the group, repeating what fails; tells whether it succeeded."""
         self.story.tell("world", Kind.PHASE, "The endpoint is removed.")
         self.clients.rate_per_s = 0.0
         self.watch.requests.releasing = True
