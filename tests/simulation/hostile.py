@@ -167,16 +167,20 @@ class HostileWorld:
             self._return(environment)
 
     def remove_group(self) -> bool:
-        """Do what `pulumi destroy` does, whatever a scaler is about at that moment; tells whether it succeeded."""
+        """Do what `pulumi destroy` does, under the hands of a scaler if one is soon at work; tells whether it succeeded."""
         succeeded: list[bool] = []
+        wait_until_s = self.clock.now_s() + SCHEDULE_S
 
         def begin() -> None:
-            if self.wire.calling:  # as in `invoke`
-                self.clock.after(1.0, begin)
+            quiet = not self.nested and self.clock.now_s() < wait_until_s
+            if quiet or self.wire.calling:  # as in `invoke`
+                self.clock.after(self.rng.uniform(0.0, 1.0), begin)
                 return
+            if self.nested:
+                self.story.suffers("scaler", Fault.OVERTAKEN)
             succeeded.append(self._release())
 
-        self.clock.after(self.rng.uniform(0.0, SCHEDULE_S), begin)
+        begin()
         while not succeeded:
             self.clock.wait_s(OBSERVE_S)
         return succeeded[0]

@@ -27,6 +27,7 @@ class Fault(enum.StrEnum):
     SCHEDULE_LATE = "schedule event late"
     SCHEDULE_TWICE = "schedule event twice"
     TWO_SCALERS = "two scalers at once"
+    OVERTAKEN = "removed while a scaler is at work"
     REPORT_LOST = "report lost"
     REPORT_LATE = "report late"
     REPORT_REPEATED = "report repeated"
