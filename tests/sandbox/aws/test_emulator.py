@@ -20,6 +20,7 @@ from tests.sandbox.aws.bare_function import invoke, make_function
 from tests.waiting import until
 
 DEADLINE_S = 20.0
+WHERE = "import os; return os.path.dirname(os.path.realpath(__file__))"
 
 
 @pytest.fixture
@@ -225,6 +226,20 @@ def test_functions_are_told_where_aws_is(emulator: Emulator) -> None:
 
 def test_functions_find_the_boto3_of_the_runtime(emulator: Emulator) -> None:
     assert invoke(emulator, make_function(emulator, "import boto3; return boto3.__name__")) == "boto3"
+
+
+def test_functions_of_the_same_code_share_its_files(emulator: Emulator) -> None:
+    folders = {invoke(emulator, make_function(emulator, WHERE)) for _ in range(2)}
+
+    assert len(folders) == 1
+
+
+def test_code_outlives_one_of_the_functions_that_share_it(emulator: Emulator) -> None:
+    first, second = (make_function(emulator, WHERE) for _ in range(2))
+    folder = invoke(emulator, first)
+    emulator.client("lambda").delete_function(FunctionName=first)
+
+    assert invoke(emulator, second) == folder
 
 
 def test_functions_do_not_find_what_only_the_project_has(emulator: Emulator) -> None:
