@@ -43,7 +43,11 @@ class OnItsWay:
 
     def create(self, request: RentRequest) -> int:
         """Send it."""
-        self._stage.clock.after(self._travels_s, lambda: self._stage.marketplace.create(request))
+
+        def arrives() -> None:
+            self._stage.marketplace.create(request)
+
+        self._stage.clock.after(self._travels_s, arrives)
         raise MarketplaceBusy("on its way")
 
 
