@@ -114,24 +114,41 @@ def warmed(trace: Trace) -> Trace:
 def _rows(rows: csv.DictReader[str], columns: Sequence[str], model: LoadModel) -> Iterator[tuple[float, float, float]]:
     """Yield when, the load, and the part of it that is output."""
     if "count" in columns:
-        counts = [int(row["count"]) for row, _ in zip(rows, range(COUNTED_S_MAX), strict=False)]
+        counts = [_count(row, line) for line, row in zip(range(2, 2 + COUNTED_S_MAX), rows, strict=False)]
         yield from ((at_s, model.default_load, model.default_load) for at_s in _thinned(counts, COUNTED_MAX))
         return
     if "t_s" not in columns:
         raise UnreadableTrace(f"the first line is {','.join(columns)!r}; it must name t_s,prompt_tokens,output_tokens")
     for line, row in enumerate(rows, start=2):
-        try:
-            yield (float(row["t_s"]), *_load(row, model))
-        except ValueError as exc:
-            raise UnreadableTrace(f"line {line}: {exc}; every row needs numbers") from exc
+        yield (_amount(row, "t_s", line), *_load(row, model, line))
 
 
-def _load(row: Mapping[str, str], model: LoadModel) -> tuple[float, float]:
+def _load(row: Mapping[str, str], model: LoadModel, line: int) -> tuple[float, float]:
     if row.get("output_tokens"):
-        output = max(LOAD_MIN, float(row["output_tokens"]))
-        return output + model.prompt_weight * float(row.get("prompt_tokens") or 0), output
-    load = max(LOAD_MIN, float(row["service_s"])) if row.get("service_s") else model.default_load
+        output = max(LOAD_MIN, _amount(row, "output_tokens", line))
+        prompt = _amount(row, "prompt_tokens", line) if row.get("prompt_tokens") else 0.0
+        return output + model.prompt_weight * prompt, output
+    load = max(LOAD_MIN, _amount(row, "service_s", line)) if row.get("service_s") else model.default_load
     return load, load
+
+
+def _count(row: Mapping[str, str], line: int) -> int:
+    amount = _amount(row, "count", line)
+    if amount % 1:
+        raise UnreadableTrace(f"line {line}: count is {row['count']!r}; every row needs a whole number there")
+    return int(amount)
+
+
+def _amount(row: Mapping[str, str], column: str, line: int) -> float:
+    """Return the number in a column of a row. Raises UnreadableTrace."""
+    text = row.get(column)
+    try:
+        amount = float(text or "")
+    except ValueError:
+        amount = math.nan
+    if not 0 <= amount < math.inf:
+        raise UnreadableTrace(f"line {line}: {column} is {text!r}; every row needs a number there, 0 or more")
+    return amount
 
 
 def _thinned(counts: Sequence[int], number: int, *, seed: int = 1) -> Iterator[float]:

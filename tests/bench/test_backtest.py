@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -162,11 +163,22 @@ def test_a_file_that_is_no_trace_is_told_what_it_needs(tmp_path: Path) -> None:
         read_trace(path, LoadModel())
 
 
-def test_a_row_without_a_number_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("t_s,prompt_tokens,output_tokens\n1,2,3\n2,x,3\n", "line 3: prompt_tokens is 'x'"),
+        ("t_s,prompt_tokens,output_tokens\n1,2,inf\n", "line 2: output_tokens is 'inf'"),
+        ("t_s,prompt_tokens,output_tokens\n-1,2,3\n", "line 2: t_s is '-1'"),
+        ("t_s,service_s\n1,nan\n", "line 2: service_s is 'nan'"),
+        ("count\n7\nmany\n", "line 3: count is 'many'"),
+        ("count\n1.5\n", "line 2: count is '1.5'; every row needs a whole number"),
+    ],
+)
+def test_a_row_without_a_number_is_named_with_its_column(tmp_path: Path, rows: str, said: str) -> None:
     path = tmp_path / "x.csv"
-    path.write_text("t_s,prompt_tokens,output_tokens\n1,2,3\n2,x,3\n")
+    path.write_text(rows)
 
-    with pytest.raises(UnreadableTrace, match="line 3"):
+    with pytest.raises(UnreadableTrace, match=re.escape(said)):
         read_trace(path, LoadModel())
 
 
