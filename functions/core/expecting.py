@@ -108,11 +108,10 @@ def measured(learned: Mapping[str, LearnedPerf]) -> Measured:
     for key, known in learned.items():
         if known.samples > 0 and known.perf > 0:
             groups[key.partition(_KEY_SEPARATOR)[0]][key] = known
-    ratios = {name: ratio for name, models in groups.items() if (ratio := _ratio(models.values())) is not None}
+    spreads = {name: _spread(models.values()) for name, models in groups.items()}
+    ratios = {name: ratio for name, models in groups.items() if (ratio := _ratio(models.values(), spreads[name])) is not None}
     models = {
-        key: _posterior(known, ratios.get(name), _spread(models.values()))
-        for name, models in groups.items()
-        for key, known in models.items()
+        key: _posterior(known, ratios.get(name), spreads[name]) for name, models in groups.items() for key, known in models.items()
     }
     return Measured(models=models, ratios=ratios, autogroups=frozenset(groups))
 
@@ -157,13 +156,11 @@ def _spread(models: Iterable[LearnedPerf]) -> float:
     return math.sqrt(deviations / (BETWEEN_MACHINES_WEIGHT + freedom))
 
 
-def _ratio(models: Iterable[LearnedPerf]) -> Ratio | None:
-    known = tuple(models)
-    spread = _spread(known)
+def _ratio(models: Iterable[LearnedPerf], spread: float) -> Ratio | None:
     # Of each model: how much its mean tells of the autogroup (precision), and what it says.
     said = [
         (1 / (BETWEEN_MODELS_SD**2 + spread**2 / model.samples), math.log(model.perf / model.dlperf))
-        for model in known
+        for model in models
         if model.dlperf > 0
     ]
     if not said:

@@ -20,6 +20,7 @@ from functions.core.rollout import Editions
 # A worker whose reports or readiness only blinked is not replaced at once.
 RETURNING_GRACE_S: Final = 60.0
 _S = WorkerState
+_COLD: Final = frozenset({_S.STOPPED, _S.STOPPING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,5 +131,5 @@ class Fleet:
 
 
 def _is_cold(worker: Worker) -> bool:
-    state, drain_to = worker.rental.state, worker.rental.drain_to
-    return state in {_S.STOPPED, _S.STOPPING} or (state is _S.DRAINING and drain_to is _S.STOPPING)
+    state = worker.rental.state
+    return state in _COLD or (state is _S.DRAINING and worker.rental.drain_to is _S.STOPPING)

@@ -43,7 +43,8 @@ def new_worker_id(endpoint: str, offer: Offer, *, shard: int, now_s: float, atte
 
 def held_shards(workers: Iterable[Worker]) -> tuple[int, ...]:
     """Return the shards in which workers are held, in order."""
-    return tuple(sorted({shard_of(worker.worker_id) for worker in workers if worker.rental.state in HELD}))
+    one_of_each = {one.worker_id.partition("-")[0]: one.worker_id for one in workers if one.rental.state in HELD}
+    return tuple(sorted({shard_of(worker_id) for worker_id in one_of_each.values()}))
 
 
 def emptiest_shard(workers: Iterable[Worker], *, max_workers: int) -> int:

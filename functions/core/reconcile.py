@@ -20,7 +20,7 @@ from typing import Final
 
 from functions.core.capacity import is_heard
 from functions.core.demand import TOMBSTONE_KEPT_S
-from functions.core.lifecycle import WorkerState
+from functions.core.lifecycle import COMING, WorkerState
 from functions.core.listing import LIST_LAG_S, Listing
 from functions.core.memory import unlisted
 from functions.core.model import Instance, Worker
@@ -64,6 +64,7 @@ SUSPECT_IDLE_S: Final = 40.0
 _MESSAGE_LENGTH_MAX: Final = 200
 
 _S = WorkerState
+_IN_SERVICE: Final = frozenset({_S.READY, _S.DRAINING})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +109,8 @@ class View:
 
 def view(snapshot: Snapshot, listing: Listing | None, *, now_s: float) -> View:
     """Return what the rules share about this snapshot."""
-    serving = (worker for worker in snapshot.workers if worker.rental.state in {_S.READY, _S.DRAINING})
-    booting = any(worker.rental.state in {_S.RENTING, _S.BOOTING, _S.STARTING} for worker in snapshot.workers)
+    serving = (worker for worker in snapshot.workers if worker.rental.state in _IN_SERVICE)
+    booting = any(worker.rental.state in COMING for worker in snapshot.workers)
     # While a replacement boots, its first report will tell whose fault the silence is.
     quiet = None if booting else min(serving, key=lambda worker: worker.condition.reported_at_s, default=None)
     return View(

@@ -198,8 +198,8 @@ class _Work:
         """Return the workers that are still to be replaced: those of another edition, and who speak against one that is proven."""
         edition, rollout = self.edition, self.rollout
         failed = rollout.failed_workers if self.stage is Stage.PROVING else ()
-        stay = (one for one in self.mine if not is_leaving(one))
-        return [one for one in stay if one.worker_id in failed or not is_of(edition, one.rental, rollout)]
+        old = (one for one in self.mine if one.worker_id in failed or not is_of(edition, one.rental, rollout))
+        return [one for one in old if not is_leaving(one)]
 
     def settling(self) -> tuple[str, ...]:
         if not self.left():

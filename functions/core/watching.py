@@ -67,17 +67,20 @@ def watch(state: ScalerState, workers: tuple[Worker, ...], waiting: Iterable[Wai
     }
     unreached = _unreached(seen, serving, waiting)
     failing = _failing(seen, serving)
-    observed = _observed(state.observed, seen, workers, now_s=now_s)
+    observed = _observed(state.observed, seen, serving, workers, now_s=now_s)
     over = {worker_id for worker_id, one in seen.items() if _is_over(one, serving[worker_id])} | unreached.keys() | failing.keys()
     kept = {worker_id: one for worker_id, one in seen.items() if worker_id not in over}
     begun = _begin(kept, serving, after=state.watched_last)
+    still = _still_unreached(state.unreached, seen, serving)
+    if not begun and (kept, observed, still) == (state.watched, state.observed, state.unreached):
+        return Watched(state=state, drains=())
     state = replace(
         state,
         watched={**kept, **begun},
         watched_last=next(reversed(begun), state.watched_last),
         observed=observed,
         learned=_taught(state, observed, serving, now_s=now_s),
-        unreached=_still_unreached(state.unreached, seen, serving),
+        unreached=still,
     )
     return Watched(state=state, drains=(*_drains(unreached, Fault.UNREACHABLE), *_drains(failing, Fault.SERVICE)))
 
@@ -181,12 +184,17 @@ def _others_fail(worker_id: str, serving: Mapping[str, Worker]) -> bool:
 
 
 def _observed(
-    before: Mapping[str, ObservedPerf], seen: Mapping[str, Watch], workers: tuple[Worker, ...], *, now_s: float
+    before: Mapping[str, ObservedPerf],
+    seen: Mapping[str, Watch],
+    serving: Mapping[str, Worker],
+    workers: tuple[Worker, ...],
+    *,
+    now_s: float,
 ) -> Mapping[str, ObservedPerf]:
-    held = {worker.worker_id: worker for worker in workers if worker.rental.state is not WorkerState.DESTROYED}
+    held = {worker.worker_id for worker in workers if worker.rental.state is not WorkerState.DESTROYED} if before else set()
     found = {worker_id: one for worker_id, one in before.items() if worker_id in held}
     for worker_id, one in seen.items():
-        rate = _rate(one, held[worker_id])
+        rate = _rate(one, serving[worker_id])
         if rate is not None:
             found[worker_id] = _with_rate(found.get(worker_id), *rate, now_s=now_s)
     while len(found) > OBSERVED_MAX:

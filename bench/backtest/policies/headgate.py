@@ -68,7 +68,8 @@ class Headgate:
         for unit in world.units[len(self._units) :] if world.now_s == 0 else ():
             self._begin_with(unit, now_s=now_s)
         for worker_id, unit in self._units.items():
-            self._report(worker_id, unit, now_s=now_s)
+            if unit.state in _RUNNING:
+                self._report(worker_id, unit, now_s=now_s)
         plan = decide(self._snapshot(world), now_s=now_s)
         self.state = plan.state
         for action in plan.actions:
@@ -135,8 +136,6 @@ class Headgate:
         )
 
     def _report(self, worker_id: str, unit: Unit, *, now_s: float) -> None:
-        if unit.state not in _RUNNING:
-            return
         worker, station = self._workers[worker_id], unit.station
         given, said, phase = worker.assignments, worker.condition, _PHASES[unit.state]
         idle = not station.in_flight and said.finished_load == station.finished_load and said.phase is phase
