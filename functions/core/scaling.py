@@ -164,6 +164,14 @@ class _Desk:
         """The workers as decided so far."""
         return self.fleet.workers
 
+    def _remembered(self, sentences: tuple[str, ...]) -> ScalerState:
+        """Return the state with what the next decision compares with: most say the same as the last."""
+        shards, state = held_shards(self.workers), self.state
+        unready_since_s = self.fleet.unready_since_s
+        if (unready_since_s, sentences, shards) == (state.unready_since_s, state.said, state.shards):
+            return state
+        return replace(state, unready_since_s=unready_since_s, said=sentences, shards=shards)
+
     def plan(self) -> Plan:
         """Return the finished decision."""
         fleet = self.fleet
@@ -174,7 +182,7 @@ class _Desk:
             actions=self.actions,
             sentences=sentences,
             facts={**_facts(self, fleet), **self.in_force.facts, **note.facts, **self.facts},
-            state=replace(self.state, unready_since_s=fleet.unready_since_s, said=sentences, shards=held_shards(self.workers)),
+            state=self._remembered(sentences),
             cadence=_cadence(self),
             wanted=self.wanted,
             specs=self.specs,
