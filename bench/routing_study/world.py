@@ -31,7 +31,6 @@ from protocol.report import REPORT_INTERVAL_BUSY_S, REPORT_INTERVAL_IDLE_S, Phas
 
 POLL_S: Final = 1.0
 REPORT_GAP_S: Final = 0.5
-TICKET_TTL_S: Final = 60
 START_S: Final = 1_000.0  # a time at which nothing is zero by accident
 
 

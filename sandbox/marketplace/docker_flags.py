@@ -21,7 +21,6 @@ KEY_CHARS_MAX: Final = 256
 VALUE_CHARS_MAX: Final = 256
 ENV_CHARS_MAX: Final = 32_768
 PORTS_MAX: Final = 64
-_PORT_MAX: Final = 65_535
 _IDENTITY_PORT_MAX: Final = 99_999
 _PORT_FLAG: Final = re.compile(r"-p\s+(?:\d{1,3}(?:\.\d{1,3}){3}:)?(?:\d{1,5}:)?(\d{1,5})(?:/(tcp|udp))?")
 _WITH_VALUE: Final = frozenset({"-e", "--env", "-p", "--publish", "-h", "--hostname", "-v", "--volume", "--network"})
@@ -43,11 +42,6 @@ class Port:
     def variable(self) -> str:
         """The name of the environment variable that tells the container its host port."""
         return f"VAST_{self.protocol.upper()}_PORT_{self.number}"
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether it stands for `any port that is the same inside and outside`."""
-        return self.number > _PORT_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,13 +10,10 @@ Invariants: `free`, `holds` and every contract's GPUs partition `hardware.gpu_id
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
 
 from sandbox.marketplace.agenda import HostSays
 from sandbox.marketplace.gpus import GpuModel
 from sandbox.marketplace.lifecycle import Link
-
-VERICODES: Final = {"verified": 1, "unverified": 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

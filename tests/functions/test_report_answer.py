@@ -159,7 +159,6 @@ def test_requests_that_failed_are_remembered_because_they_will_be_back(served: R
 # What is refused, and what that costs
 
 CHAT, IMAGES = (f".{base64.urlsafe_b64encode(name).decode().rstrip('=')}." for name in (b"chat", b"images"))
-OTHER = worker_id(2)
 STRANGER = token(secret=b"x" * 32)
 UNAUTHORIZED = {
     "no token": an_event("/worker_status/", a_report_body(mtoken=None)),
