@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from functions.core.lifecycle import WorkerState
-from functions.core.model import Blacklist, Worker
+from functions.core.model import Blacklist, EndpointGroup, Worker
 from functions.core.plan import Action, Destroy, Drain, Fault, Plan, Rent, Reprice, Undrain
-from functions.core.scaler_state import Avoided, LearnedPerf
+from functions.core.scaler_state import Avoided, LearnedPerf, Rollout
 from functions.core.scaling import decide
 from functions.core.snapshot import Snapshot
 from tests.core.builders import NOW_S, a_condition, a_group, a_snapshot, a_state, a_worker, an_instance, an_offer, worker_id
+from tests.core.rolling import NEW, V1, V2, proven, proving
 
 _S = WorkerState
 KNOWN = {"a|RTX 4090|1": LearnedPerf(perf=95.0, samples=8, dlperf=100.0, deviations=0.3, measured_at_s=NOW_S)}
@@ -60,7 +61,40 @@ def test_before_two_others_were_measured_there_is_no_yardstick() -> None:
     few = {"a|RTX 4090|1": LearnedPerf(perf=60.0, samples=2, dlperf=100.0, measured_at_s=NOW_S)}
     state = a_state(load_per_s=230.0, learned=few)
 
-    assert _plan(_fleet(_worker(1, perf=20.0), _worker(2), load_per_s=230.0, state=state)).state.avoided == ()
+    assert _plan(_fleet(_worker(1, perf=20.0), _worker(2), _worker(3), load_per_s=230.0, state=state)).state.avoided == ()
+
+
+def _found(known: LearnedPerf, perf: float) -> bool:
+    state = a_state(load_per_s=230.0, learned={"a|RTX 4090|1": known})
+    return bool(_plan(_fleet(_worker(1, perf=perf), _worker(2), _worker(3), load_per_s=230.0, state=state)).state.avoided)
+
+
+@pytest.mark.parametrize(("perf", "slow"), [(70.0, True), (85.0, False)])
+def test_where_machines_hardly_differ_one_is_slow_from_a_fifth_on(perf: float, *, slow: bool) -> None:
+    assert _found(LearnedPerf(perf=99.0, samples=20, dlperf=100.0, measured_at_s=NOW_S), perf) is slow
+
+
+@pytest.mark.parametrize(("perf", "slow"), [(20.0, True), (50.0, False)])
+def test_where_machines_differ_widely_so_may_one(perf: float, *, slow: bool) -> None:
+    assert _found(LearnedPerf(perf=95.0, samples=20, dlperf=100.0, deviations=4.0, measured_at_s=NOW_S), perf) is slow
+
+
+def test_the_only_one_of_its_model_is_held_against_those_that_were() -> None:
+    assert len(_plan(_fleet(_worker(1, perf=40.0), load_per_s=30.0)).state.avoided) == 1
+
+
+def test_only_who_serves_is_judged() -> None:
+    draining = _worker(1, perf=40.0, state=_S.DRAINING, drain_to=_S.STOPPING)
+
+    assert _plan(_fleet(draining, _worker(2), _worker(3), load_per_s=130.0)).state.avoided == ()
+
+
+@pytest.mark.parametrize(("rollout", "version"), [(proven(), V1), (proving(), V2)], ids=["the version before", "on probation"])
+def test_who_is_of_another_version_is_no_slow_machine(rollout: Rollout, version: str) -> None:
+    state = a_state(load_per_s=230.0, learned=KNOWN, rollouts={"a": rollout})
+    fleet = [_worker(number, perf=40.0 if number == 1 else 100.0, autogroup_version=version, age_s=30.0) for number in (1, 2, 3)]
+
+    assert _plan(_fleet(*fleet, load_per_s=230.0, state=state, autogroups=(NEW,))).state.avoided == ()
 
 
 def test_where_most_are_slow_none_is() -> None:
@@ -98,12 +132,27 @@ def test_while_it_drains_no_shortage_takes_it_back() -> None:
     assert (len(_of(Rent, plan)), _of(Undrain, plan)) == (1, [])
 
 
-def test_with_no_place_for_a_replacement_it_goes_on_serving_and_counts() -> None:
-    full = a_group(max_workers=2)
+@pytest.mark.parametrize("full", [a_group(max_workers=2), a_group(max_hourly_cost_micro_usd=800_000)], ids=["workers", "dollars"])
+def test_with_no_place_for_a_replacement_it_goes_on_serving_and_counts(full: EndpointGroup) -> None:
     plan = _plan(_fleet(_worker(1, perf=40.0), _worker(2), load_per_s=130.0, avoided=(_slow(),), group=full))
 
     assert plan.actions == ()
     assert plan.facts["serving_load_per_s"] == 140.0
+
+
+def test_with_its_replacement_on_the_way_it_no_longer_counts_although_there_is_no_further_place() -> None:
+    coming = a_worker(3, _S.BOOTING)
+    fleet = (_worker(1, perf=40.0), _worker(2), coming)
+    plan = _plan(_fleet(*fleet, load_per_s=130.0, avoided=(_slow(),), group=a_group(max_workers=3)))
+
+    assert plan.facts["serving_load_per_s"] == 100.0
+
+
+def test_while_one_leaves_no_other_is_found() -> None:
+    fleet = [_worker(number, perf=40.0 if number < 3 else 100.0) for number in range(1, 10)]
+    plan = _plan(_fleet(*fleet, load_per_s=700.0, avoided=(_slow(),)))
+
+    assert [machine.worker_id for machine in plan.state.avoided] == [worker_id(1)]
 
 
 def test_a_few_leave_at_a_time() -> None:
@@ -118,6 +167,12 @@ def test_a_machine_that_its_owner_allows_stays_whatever_was_learned() -> None:
     plan = _plan(_fleet(_worker(1, perf=40.0), _worker(2), _worker(3), load_per_s=230.0, avoided=(_slow(),), group=group))
 
     assert plan.actions == ()
+
+
+def test_a_machine_that_its_owner_allows_is_not_found_to_be_slow() -> None:
+    group = a_group(blacklist=Blacklist(allow=(1001,)))
+
+    assert _plan(_fleet(_worker(1, perf=40.0), _worker(2), _worker(3), load_per_s=230.0, group=group)).state.avoided == ()
 
 
 def test_a_machine_that_its_owner_allows_is_rented_although_it_failed() -> None:
@@ -147,8 +202,9 @@ def test_a_machine_that_is_blacklisted_while_it_serves_is_replaced_first() -> No
     assert [type(action) for action in relieved.actions] == [Drain]
 
 
-def test_a_blacklisted_machine_that_is_stopped_or_boots_goes_at_once() -> None:
-    group = a_group(blacklist=Blacklist(machines=(1001, 1002)))
+@pytest.mark.parametrize("places", [10, 2])
+def test_a_blacklisted_machine_that_is_stopped_or_boots_goes_at_once(places: int) -> None:
+    group = a_group(blacklist=Blacklist(machines=(1001, 1002)), max_workers=places)
     fleet = (a_worker(1, _S.STOPPED), a_worker(2, _S.BOOTING))
 
     assert len(_of(Destroy, _plan(_fleet(*fleet, load_per_s=0.0, group=group)))) == 2
