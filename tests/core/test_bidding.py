@@ -108,6 +108,18 @@ def test_a_hold_that_follows_another_is_twice_as_long_up_to_a_limit() -> None:
     assert holds == [HOLD_S, 2 * HOLD_S, 4 * HOLD_S, HOLD_S_MAX, HOLD_S_MAX]
 
 
+def test_losses_during_a_hold_do_not_lengthen_it() -> None:
+    held = _lost(ScalerState(), *range(1, LOST_MAX + 1))
+
+    assert _lost(held, *range(1, LOST_MAX + 1), at_s=NOW_S + 60).bids["a"].hold_until_s == NOW_S + HOLD_S
+
+
+def test_a_hold_long_after_another_is_as_long_as_the_first() -> None:
+    held = _lost(ScalerState(), *range(1, LOST_MAX + 1))
+
+    assert _lost(held, *range(1, LOST_MAX + 1), at_s=NOW_S + HOLD_S + HOLD_S_MAX).bids["a"].hold_s == HOLD_S
+
+
 # The rate
 
 
@@ -185,6 +197,42 @@ def test_offers_are_looked_at_for_coming_back_every_ten_minutes() -> None:
     assert _plan(_settled()).wanted == {"a"}
     assert _plan(_settled(looked_ago_s=500.0)).wanted == frozenset()
     assert _plan(_settled(autogroups=(ALONE,))).wanted == frozenset()
+
+
+@pytest.mark.parametrize(
+    "workers",
+    [(_bidding(1),), (a_worker(1, _S.DRAINING, drain_to=_S.STOPPING),), (a_worker(1), a_worker(2, _S.BOOTING))],
+    ids=["all bid", "it leaves anyway", "something comes"],
+)
+def test_where_nothing_is_to_come_back_no_offers_are_looked_at(workers: tuple[Worker, ...]) -> None:
+    calm = a_state(load_per_s=50.0, bids=_settled().state.bids)
+
+    assert _plan(a_snapshot(*workers, autogroups=(BIDS,), state=calm)).wanted == frozenset()
+
+
+def test_while_bidding_is_held_nothing_comes_back() -> None:
+    held = BidRecord(hold_until_s=NOW_S + 60, hold_s=HOLD_S, returning=worker_id(1))
+    plan = _plan(_settled(_bid(200), state=a_state(load_per_s=90.0, bids={"a": held})))
+
+    assert (plan.actions, plan.state.bids["a"].looked_at_s) == ((), 0.0)
+
+
+def test_the_dearest_of_the_autogroups_own_on_demand_comes_back_first() -> None:
+    dear = [
+        a_worker(2, running_micro_usd_per_hour=450_000),
+        a_worker(3, running_micro_usd_per_hour=900_000, bid_micro_usd_per_hour=890_000),
+        a_worker(4, running_micro_usd_per_hour=900_000, autogroup="b"),
+    ]
+    both = (BIDS, an_autogroup("b"))
+    plan = _plan(_settled(_bid(200), workers=(a_worker(1), *dear), autogroups=both, listing=None))
+
+    assert plan.state.bids["a"].returning == worker_id(2)
+
+
+def test_one_that_is_there_no_longer_is_not_waited_for() -> None:
+    record = replace(_settled().state.bids["a"], looked_at_s=NOW_S - 60, returning=worker_id(9))
+
+    assert _plan(_settled(state=a_state(load_per_s=90.0, bids={"a": record}))).state.bids["a"].returning == ""
 
 
 def test_an_autogroup_that_may_fall_back_is_searched_for_both_ways() -> None:
