@@ -32,6 +32,10 @@ def test_a_stopped_worker_bills_its_storage() -> None:
     )
 
 
+def test_a_worker_that_is_destroyed_bills_nothing() -> None:
+    assert hours_left(read(10.0), [a_worker(1, WorkerState.DESTROYED)], now_s=NOW_S) == HOURS_MAX
+
+
 def test_what_others_spend_of_the_account_counts() -> None:
     falls_by_a_dollar_in_a_quarter = read(10.0, 9.0, 8.0, 7.0, 6.0)
 

@@ -14,14 +14,19 @@ from functions.core.memory import (
     AVOIDED_MAX,
     BREAKER_FAILURES,
     BREAKER_HALT_S,
+    THROTTLE_HALT_S_MIN,
     after_refusal,
     after_throttling,
     after_vanishing,
     remember,
 )
-from functions.core.plan import Destroy, Fault, MarkReady
-from functions.core.scaler_state import LearnedPerf, ScalerState, Season, Surges
-from tests.core.builders import NOW_S, a_condition, a_snapshot, a_worker, an_offer, worker_id
+from functions.core.model import Worker
+from functions.core.plan import Action, Destroy, Drain, Fault, MarkReady
+from functions.core.scaler_state import Halt, LearnedPerf, ScalerState, Season, Surges
+from functions.core.scaling import decide
+from tests.core.builders import NOW_S, a_condition, a_snapshot, a_state, a_worker, an_instance, an_offer, worker_id
+
+_S = WorkerState
 
 
 def _demand(assigned_load: float = 0.0) -> Demand:
@@ -116,6 +121,51 @@ def test_a_failed_machine_is_avoided_for_a_while() -> None:
 
     assert [machine.machine_id for machine in state.avoided] == [1001]
     assert later.avoided == ()
+
+
+def test_a_halt_that_is_over_is_forgotten() -> None:
+    state = ScalerState(halted_autogroups={"a": Halt(until_s=NOW_S, reason="x"), "b": Halt(until_s=NOW_S + 1, reason="x")})
+    later = remember(state, a_snapshot(state=state), _demand(), [], listing=None, now_s=NOW_S)
+
+    assert later.halted_autogroups.keys() == {"b"}
+
+
+def test_lists_in_a_row_that_lack_an_intended_rent_are_counted_and_a_list_that_cannot_be_had_is_none() -> None:
+    fleet = (a_worker(1, WorkerState.RENTING), a_worker(2, WorkerState.RENTING), a_worker(3, WorkerState.BOOTING))
+    before = {worker_id(1): 1, worker_id(2): 1, worker_id(9): 5}
+    listed, blind = (
+        decide(a_snapshot(*fleet, listing=listing, state=a_state(unlisted=before)), now_s=NOW_S).state.unlisted
+        for listing in ((an_instance(2),), None)
+    )
+
+    assert (listed, blind) == ({worker_id(1): 2}, before)
+
+
+def test_a_machine_that_fails_again_is_listed_once() -> None:
+    state = after_vanishing(after_vanishing(ScalerState(), a_worker(1), now_s=NOW_S), a_worker(1), now_s=NOW_S + 60)
+
+    assert [(machine.machine_id, machine.since_s) for machine in state.avoided] == [(1001, NOW_S + 60)]
+
+
+@pytest.mark.parametrize(
+    ("worker", "action", "learned"),
+    [
+        (a_worker(1), Drain(worker_id=worker_id(1), to=_S.DESTROYING, reason="x", fault=Fault.MISMATCH), 1),
+        (a_worker(1, _S.DRAINING), Drain(worker_id=worker_id(1), to=_S.DESTROYING, reason="x", fault=Fault.MISMATCH), 0),
+        (a_worker(1, _S.DRAINING), Destroy(worker_id=worker_id(1), instance_id=1, reason="x", fault=Fault.MISMATCH), 1),
+    ],
+    ids=["drained", "drained again", "destroyed while it drained"],
+)
+def test_what_is_wrong_with_a_worker_is_learned_once(worker: Worker, action: Action, learned: int) -> None:
+    snapshot = a_snapshot(worker)
+    state = remember(snapshot.state, snapshot, observe(snapshot, now_s=NOW_S), [action], listing=None, now_s=NOW_S)
+
+    assert (len(state.avoided), state.boot_failures, state.boots) == (learned, {"a": 1} if learned else {}, {})
+
+
+@pytest.mark.parametrize(("advised_s", "halted_s"), [(30.0, 30.0), (1.0, THROTTLE_HALT_S_MIN)])
+def test_a_rate_limit_halts_for_as_long_as_it_advises_and_some_seconds_at_least(advised_s: float, halted_s: float) -> None:
+    assert after_throttling(ScalerState(), retry_after_s=advised_s, now_s=NOW_S).halted_until_s == NOW_S + halted_s
 
 
 def test_the_list_of_avoided_machines_is_bounded() -> None:

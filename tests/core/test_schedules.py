@@ -70,6 +70,12 @@ def test_where_no_schedule_holds_the_group_has_its_own() -> None:
     assert [floor(only, now) for now in (MONDAY_TEN, "2026-11-23 18:00")] == [400.0, 10.0]
 
 
+def test_a_schedule_that_has_never_fired_holds_nothing() -> None:
+    first = group(new_year=schedule("0 0 1 1 ? 2030", min_load=400.0))
+
+    assert floor(first, MONDAY_TEN) == 10.0
+
+
 def test_a_deployment_in_the_middle_of_a_schedule_finds_it_holding() -> None:
     assert floor(WEEKDAYS, MONDAY_TEN) == 400.0
 

@@ -45,6 +45,28 @@ def test_a_boot_that_fails_counts_against_the_autogroup_and_the_host(fault: Faul
     assert sum(record.failed for record in (*state.boots.values(), *state.hosts.values())) == 2 * failed
 
 
+def test_a_boot_that_fails_says_nothing_of_how_long_one_takes() -> None:
+    state = with_boot(ScalerState(), a_worker(1, _S.BOOTING, age_s=900.0), ready=False, now_s=NOW_S)
+
+    assert state.boots["a"].boot_s == 0.0
+
+
+def test_the_newest_boot_counts_for_a_fifth_of_the_mean() -> None:
+    state = ScalerState()
+    for took_s in (100.0, 200.0):
+        state = with_boot(state, a_worker(1, _S.BOOTING, age_s=took_s), ready=True, now_s=NOW_S)
+
+    assert state.boots["a"].boot_s == pytest.approx(120.0)
+
+
+def test_counts_never_grow_beyond_what_is_recorded() -> None:
+    state = ScalerState()
+    for _ in range(500):
+        state = with_boot(state, a_worker(1), ready=True, now_s=NOW_S)
+
+    assert RECORDED_MAX / 2 < state.boots["a"].ready <= RECORDED_MAX
+
+
 def test_a_worker_that_is_forgotten_tells_how_long_it_stayed() -> None:
     gone = replace(a_worker(1, _S.DESTROYED, age_s=1_000.0, created_at_s=NOW_S - 8_200), condition=a_condition())
 
