@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from functions.core.lifecycle import WorkerState
+from functions.core.lifecycle import COMING_OR_SERVING, WorkerState
 from sandbox.scenario import attacks
 from sandbox.scenario.background import Background
 from sandbox.scenario.display import Display, Outcome
@@ -29,7 +29,7 @@ from sandbox.system import HELLO, LLM, System
 TOKENS: Final = 200
 # Requests per second, for how many seconds: the last rate is a little more than the two machines that were measured can serve.
 RAMP: Final = ((0.7, 8.0), (1.35, 20.0))
-FULL_RATE_PER_S: Final = 1.0  # once the fleet has followed
+FULL_RATE_PER_S: Final = 0.8  # once the fleet follows: what has piled up is served
 FIRST_RATE_PER_S: Final = 0.4
 EBB_RATE_PER_S: Final = 1.0
 EBB_TOKENS: Final = 50  # short and many, so that the lull is an even one
@@ -41,6 +41,7 @@ READS: Final = frozenset({"GetItem", "Query", "BatchGetItem", "Scan"})
 LOOK_S: Final = 0.1
 
 READY_DEADLINE_S: Final = 60.0
+STREAMING_S: Final = 3.0  # a worker that was busy for so long has sent the first tokens of some request
 REPLACED_DEADLINE_S: Final = 40.0
 MOVED_DEADLINE_S: Final = 45.0  # begun anew, it may have to wait its turn
 DRAINED_DEADLINE_S: Final = 60.0
@@ -61,6 +62,7 @@ class Story:
     load: LoadGenerator
     _held_tickets: list[Mapping[str, Any]] = field(default_factory=list)  # unused
     _holding: bool = False
+    _busy_since_s: dict[str, float] = field(default_factory=dict)  # by worker id
 
     def tell(self) -> None:
         """Run every step in order. Raises StepFailed at the first that does not hold."""
@@ -160,10 +162,17 @@ class Story:
                 self.load.set_rate(rate, tokens=TOKENS)
                 self.display.progress(f"{rate:g} requests/s")
                 self._pass(duration_s)
-            self.until(lambda: self.watch.peak_ready[LLM] >= FLEET_MIN, f"{FLEET_MIN} ready workers", deadline_s=READY_DEADLINE_S)
+            end_s = time.monotonic() + READY_DEADLINE_S
+            self.until(lambda: self._coming_or_serving() >= FLEET_MIN, f"{FLEET_MIN} workers", deadline_s=READY_DEADLINE_S)
             self.load.set_rate(FULL_RATE_PER_S, tokens=TOKENS)
+            left_s = end_s - time.monotonic()
+            self.until(lambda: self.watch.peak_ready[LLM] >= FLEET_MIN, f"{FLEET_MIN} ready workers", deadline_s=left_s)
             words.append(f"The fleet grew to {self.watch.peak_ready[LLM]} ready workers")
             words.append(self._preference(self.watch.value_per_dollar(LLM)))
+
+    def _coming_or_serving(self) -> int:
+        view = self.watch.group(LLM)
+        return 0 if view is None else sum(view.states[state] for state in COMING_OR_SERVING)
 
     def _preference(self, values: Mapping[str, float]) -> str:
         """Require that of what was rented once both autogroups were measured, most is of the better value."""
@@ -193,9 +202,12 @@ class Story:
             )
 
     def _busiest(self) -> WorkerRow | None:
-        rows = self.watch.ready(LLM)
+        """Return the worker with the most to do of those that stream by now: what has not begun moves without being noticed."""
+        rows, now_s = self.watch.ready(LLM), time.monotonic()
         busy = [row for row in rows if row.backlog_s > 0]
-        return max(busy, key=lambda row: row.backlog_s) if len(rows) > 1 and busy else None
+        self._busy_since_s = {row.worker_id: self._busy_since_s.get(row.worker_id, now_s) for row in busy}
+        streaming = [row for row in busy if now_s - self._busy_since_s[row.worker_id] >= STREAMING_S]
+        return max(streaming, key=lambda row: row.backlog_s) if len(rows) > 1 and streaming else None
 
     def _is_gone(self, victim: WorkerRow) -> bool:
         view = self.watch.group(LLM)
