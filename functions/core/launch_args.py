@@ -15,6 +15,7 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Final, NoReturn
 
 _SWITCHES: Final = (
@@ -73,6 +74,7 @@ class _Parser(argparse.ArgumentParser):
         raise MalformedLaunchArgs(f"launch_args: {message}")
 
 
+@cache
 def _parser() -> _Parser:
     parser = _Parser(prog="launch_args", usage=argparse.SUPPRESS, add_help=False)
     for flag in _SWITCHES:

@@ -6,7 +6,6 @@ requests would, a cut connection included. So a simulation drives the adapter th
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import random
@@ -15,7 +14,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
-from urllib3 import HTTPResponse
+from requests.structures import CaseInsensitiveDict
 
 from functions.adapters.vast import VastMarketplace
 from functions.adapters.vast_http import VastHttp
@@ -90,8 +89,9 @@ def _asked(method: str, url: str, options: Mapping[str, Any]) -> Request:
 
 
 def _response(reply: Reply) -> requests.Response:
-    response = requests.Response()
+    """Return the answer with its body read: to build one that is still to be read takes as long as the world takes to answer."""
+    response = requests.Response.__new__(requests.Response)
     response.status_code = reply.status
-    response.headers.update({"Content-Type": reply.content_type, **reply.headers})
-    response.raw = HTTPResponse(io.BytesIO(reply.body), preload_content=False)
+    response.headers = CaseInsensitiveDict({"Content-Type": reply.content_type, **reply.headers})
+    response._content = reply.body  # noqa: SLF001 - where requests keeps what it has read
     return response

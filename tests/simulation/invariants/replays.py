@@ -21,8 +21,8 @@ class Replays:
         self.count += 1
         if not record.sentences or not all(sentence.strip().endswith(".") for sentence in record.sentences):
             raise Violated(f"a decision does not say why: {record.sentences}")
-        difference = replayed(
-            json.loads(json.dumps({field.name: getattr(record, field.name) for field in fields(record)}))
-        ).difference
+        # A record has no cycles, and to look for them takes a fifth of the time.
+        stored = json.dumps({field.name: getattr(record, field.name) for field in fields(record)}, check_circular=False)
+        difference = replayed(json.loads(stored)).difference
         if difference:
             raise Violated(f"a record replays to another plan: {difference}")
