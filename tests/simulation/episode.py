@@ -108,12 +108,19 @@ def _after_updates(world: HostileWorld, *, rate_per_s: float) -> list[str]:
         if not world.updates.behind():
             break
         if look * SETTLE_LOOK_S >= HEEDED_AFTER_S:
-            world.updates.heed()
+            _make_place(world)
         world.live(rate_per_s=rate_per_s, duration_s=SETTLE_LOOK_S)
     return world.updates.behind()
 
 
+def _make_place(world: HostileWorld) -> None:
+    """Do what the sentence of an update asks for, if it waits for a place."""
+    if not world.timetables.lifts():
+        world.updates.heed()
+
+
 def _rest(world: HostileWorld) -> None:
+    world.timetables.clear()
     # An autogroup that had no worker may only be proven now that it has one; its trials are few and end by themselves.
     _after_updates(world, rate_per_s=0.0)
     world.live(rate_per_s=0.0, duration_s=REST_S)

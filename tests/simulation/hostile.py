@@ -5,7 +5,8 @@ books. What goes wrong is named in `story.Fault`: lost answers before and after 
 and lagging lists, table outages, a crash or a long pause before or after any port call of a scaler, a lost memory, late, duplicate
 and missing invocations, two scalers at once, late, lost and repeated reports, minutes in which no report arrives, clocks that
 differ, unused and repeated tickets, machines that never load, lie about their performance, cannot be reached, fall silent, vanish
-and come back; and people who change the image, to one that never serves or back, or ask for an update, while another is under way.
+and come back; people who change the image, to one that never serves or back, or ask for an update, while another is under way; and
+schedules that change what the group may cost, what it has to hold, and whether it works at all.
 
 `torment` lets it all happen, `calm_down` turns the faults off, and `live` lets a working world go on. Every step is watched by
 `invariants`. One seed gives one history.
@@ -44,6 +45,7 @@ from tests.simulation.machines import Machines
 from tests.simulation.market import BOOT_TIMEOUT_S, random_autogroups, random_group, random_market
 from tests.simulation.mortal import Crash, Environment, Life
 from tests.simulation.story import Fault, Kind, Story
+from tests.simulation.timetables import Timetables
 from tests.simulation.updates import Updates
 from tests.simulation.wire import Wire
 from tests.simulation.workers import Air, SimulatedWorker
@@ -90,6 +92,7 @@ class HostileWorld:
     clients: Clients = field(init=False)
     air: Air = field(init=False)
     updates: Updates = field(init=False)
+    timetables: Timetables = field(init=False)
 
     def __post_init__(self) -> None:
         """Build the world and begin its lives."""
@@ -109,8 +112,10 @@ class HostileWorld:
         )
         self.clients = self._clients()
         self.updates = self._updates()
+        self.timetables = self._timetables()
         self.clients.begin()
         self.updates.begin()
+        self.timetables.begin()
         self._schedule()
         self._observe()
 
@@ -135,6 +140,7 @@ class HostileWorld:
         for process in self.machines.processes.values():
             process.lies, process.clock_ahead_s, process.deaf = 1.0, 0.0, False
         self.updates.put_right()
+        self.timetables.serve()
 
     def live(self, *, rate_per_s: float, duration_s: float) -> None:
         """Let time pass at this demand."""
@@ -289,7 +295,7 @@ class HostileWorld:
             clock=self.clock,
             rng=self.rng,
             story=self.story,
-            judge=self.watch.order,
+            judge=self.watch,
             deliver=self.machines.deliver,
             abandoned=0.05,
             replayed=0.05,
@@ -303,6 +309,16 @@ class HostileWorld:
             rng=random.Random(f"{self.seed}/updates"),  # so that the other dice of every seed fall as before
             story=self.story,
             hostile=lambda: self.hostile,
+        )
+
+    def _timetables(self) -> Timetables:
+        return Timetables(
+            endpoint=ENDPOINT,
+            store=self.store,
+            clock=self.clock,
+            rng=random.Random(f"{self.seed}/timetables"),  # as of updates
+            story=self.story,
+            look=self.invoke,
         )
 
     def wake(self, endpoint: str) -> None:
@@ -345,7 +361,7 @@ class HostileWorld:
 
     def _patience_s(self) -> float:
         """Return for how long a client waits in a working world: where an update has the only place, until that has failed."""
-        return PATIENCE_S if self.watch.scene.group().max_workers > 1 else PATIENCE_S + BOOT_TIMEOUT_S
+        return PATIENCE_S if self.timetables.places_min() > 1 else PATIENCE_S + BOOT_TIMEOUT_S
 
     def _serves(self, worker: Worker) -> bool:
         process = self.machines.processes.get(worker.rental.instance_id or 0)

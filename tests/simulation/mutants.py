@@ -14,13 +14,15 @@ import pytest
 from functions.core import demand, pricing, reconcile, scaling
 from functions.core import snapshot as seen_json
 from functions.core.lifecycle import WorkerState
+from functions.core.model import EndpointGroup
 from functions.core.plan import ConfirmGone, Destroy, move
+from functions.core.schedules import InForce
 from functions.ports import MarketplaceBusy
 from functions.route import snapshot
 from functions.scale import apply, tick, turn
 from pyworker.ledger import Ledger
 from tests.fakes.store import MemoryStore
-from tests.simulation import hostile, mortal
+from tests.simulation import hostile, mortal, timetables
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
 
@@ -130,6 +132,17 @@ def take_a_ticket_as_often_as_it_comes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Ledger, "admit", forgetful)
 
 
+def heed_no_schedule(patch: pytest.MonkeyPatch) -> None:
+    """Decide by the parameters that the group declares, whatever holds now, where every world has schedules."""
+    patch.setattr(timetables, "SCHEDULED_SHARE", 1.0)
+
+    def as_declared(group: EndpointGroup, *, now_s: float) -> InForce:
+        del now_s
+        return InForce(declared=group, group=replace(group, schedules={}))
+
+    patch.setattr(scaling, "in_force", as_declared)
+
+
 def rent_without_counting_what_is_intended(patch: pytest.MonkeyPatch) -> None:
     """Count a rent towards the ceilings once it is confirmed, not when it is meant."""
     honest = pricing.headroom
@@ -152,4 +165,5 @@ CAUGHT_BY: Final[Mapping[Mutate, str]] = {
     serve_whoever_asks_first: "was overtaken",
     take_a_ticket_as_often_as_it_comes: "twice",
     rent_without_counting_what_is_intended: "allowed",
+    heed_no_schedule: "in force",
 }

@@ -10,8 +10,10 @@ from typing import Any, Final
 import pytest
 
 from functions.core import scaling
+from functions.core.civil_time import Zone
+from functions.core.cron import Cron
 from functions.core.lifecycle import WorkerState
-from functions.core.model import Worker
+from functions.core.model import EndpointState, Schedule, ScheduledParameters, Worker
 from functions.core.plan import Action, Cadence, Destroy, GiveUp, Plan
 from functions.route.call import Waiting
 from functions.scale.tick import Tick
@@ -36,6 +38,7 @@ FOUND_BY: Final[Mapping[str, tuple[int, ...]]] = {
     "wait_for_a_boot_for_ever": (2, 25, 49),
     "serve_whoever_asks_first": (37, 49, 7),
     "rent_without_counting_what_is_intended": (0, 7, 13),
+    "heed_no_schedule": (6, 11),
 }
 _S: Final = WorkerState
 A_TICKET: Final = Ticket(
@@ -179,6 +182,30 @@ def test_a_request_that_is_not_told_why_it_waits_is_noticed(serving: HostileWorl
 
     with pytest.raises(Violated, match="not told why"):
         serving.watch.order.waits(silent, cost=1.0, since_s=0.0)
+
+
+EVERY_MINUTE: Final = Cron(text="* * * * ? *")
+
+
+def with_schedule(world: HostileWorld, **sets: Any) -> None:
+    """Let a schedule set this in every minute."""
+    schedule = Schedule(cron=EVERY_MINUTE, zone=Zone(), sets=ScheduledParameters(**sets))
+    world.store.put_group(replace(world.watch.scene.group(), schedules={"always": schedule}))
+
+
+def test_a_ticket_of_a_group_that_a_schedule_has_stopped_is_noticed(serving: HostileWorld) -> None:
+    with_schedule(serving, endpoint_state=EndpointState.STOPPED)
+
+    with pytest.raises(Violated, match="stop the group"):
+        serving.watch.assigned(A_TICKET, since_s=0.0)
+
+
+def test_what_stays_over_a_ceiling_that_a_schedule_has_lowered_is_noticed(serving: HostileWorld) -> None:
+    with_schedule(serving, max_hourly_cost_micro_usd=1)
+    serving.watch.scheduled.over_since_s = 1.0
+
+    with pytest.raises(Violated, match="more is held than is in force"):
+        serving.watch.scheduled.check(a_tick(actions=()))
 
 
 def test_a_machine_that_still_runs_when_nothing_is_asked_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from functions.core.lifecycle import WorkerState
 from functions.core.model import EndpointState, Worker
 from functions.core.plan import Action, Destroy, Drain, GiveUp, Stop
 from functions.core.pricing import headroom
+from functions.core.schedules import in_force
 from functions.core.verifying import mismatch
 from functions.scale.tick import Tick
 from protocol.report import Phase
@@ -50,7 +51,7 @@ class Knowledge:
 
 def _unfounded(action: Action, done: Tick) -> str | None:
     """Return the worker that an action takes out of service although nothing is held against it, None for any other action."""
-    group = done.snapshot.group
+    group = in_force(done.snapshot.group, now_s=done.decided_at_s).group
     if not isinstance(action, _SHRINKING) or group.endpoint_state is not EndpointState.ACTIVE:
         return None
     if isinstance(action, Destroy) and action.fault is not None:

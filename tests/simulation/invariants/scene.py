@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from functions.core.labels import worker_of_label
 from functions.core.model import EndpointGroup, Worker
+from functions.core.schedules import in_force
 from sandbox.marketplace.instance import Contract
 from sandbox.marketplace.world import World
 from tests.fakes.store import MemoryStore
@@ -49,7 +50,12 @@ class Scene:
         return contract.machine.hardware.machine_id == worker.rental.machine_id and contract.is_bid is bids
 
     def group(self) -> EndpointGroup:
-        """Return the group's parameters."""
+        """Return the group's parameters, as they are declared."""
         group = self.store.spec(self.endpoint)
         assert group is not None
         return group
+
+    def group_now(self, *, ahead_s: float = 0.0) -> EndpointGroup:
+        """Return the group's parameters as they are now, by a clock that is ahead by so much."""
+        group = self.group()
+        return in_force(group, now_s=self.now_s + ahead_s).group if group.schedules else group
