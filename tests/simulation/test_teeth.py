@@ -38,7 +38,7 @@ FOUND_BY: Final[Mapping[str, tuple[int, ...]]] = {
     "wait_for_a_boot_for_ever": (2, 25, 49),
     "serve_whoever_asks_first": (37, 49, 7),
     "rent_without_counting_what_is_intended": (0, 7, 13),
-    "heed_no_schedule": (6, 11),
+    "heed_no_schedule": (0, 5, 7),
 }
 _S: Final = WorkerState
 A_TICKET: Final = Ticket(
