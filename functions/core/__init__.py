@@ -6,7 +6,7 @@ Where to look, in the order in which a decision goes through it (tests/core/test
 * the decision itself: scaling; and what the last ones left behind: memory
 * what holds now: schedules, cron, civil_time
 * how much is asked: demand, forecast, surge, season, lead_time
-* how much is needed: sizing; what there is: fleet, capacity, listing
+* how much is needed: sizing, standby; what there is: fleet, capacity, listing
 * what is wrong with a worker: reconcile, verifying, watching, replacing
 * more: shortage, growing, choosing, expecting, valuing, track_record, bidding, matching, query, pricing
 * less: releasing, dismantling

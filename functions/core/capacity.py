@@ -7,7 +7,7 @@ has no expectation at all: None, which is not zero and not a guess.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -101,6 +101,17 @@ def carry_over(
     for worker in workers:
         learned = learn(learned, worker, now_s=now_s)
     return learned
+
+
+def load_per_place(workers: Iterable[Worker], target_queue_time_s: float, mean_cost: float) -> float:
+    """Return the load per second of one place of those workers that have said how many slots they have; 0 if none has.
+
+    Worked example: 100 load/s in 4 slots, requests of 50 load, `target_queue_time` 10 s: 4 begin at once and 10 more within 5 s.
+    """
+    told = [worker.condition for worker in workers if worker.condition.slots > 0 and worker.condition.perf > 0]
+    slots, perf = sum(condition.slots for condition in told), sum(condition.perf for condition in told)
+    soon = perf * target_queue_time_s / 2 / mean_cost if mean_cost > 0 else 0.0
+    return perf / (slots + soon) if slots else 0.0
 
 
 def is_heard(worker: Worker, *, now_s: float) -> bool:

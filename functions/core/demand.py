@@ -22,14 +22,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from functions.core.capacity import is_heard
+from functions.core.capacity import is_heard, load_per_place
 from functions.core.forecast import RATE_WINDOWS_S, Forecast, forecast, growth
 from functions.core.lead_time import boot_time, start_time
 from functions.core.model import Assignments, WaitingRequest
 from functions.core.routing import WAITING_FORGOTTEN_AFTER_S
-from functions.core.scaler_state import DemandSample, LastingLoad, LoadPeak, ScalerState, Season, Surges
+from functions.core.scaler_state import Bursts, DemandSample, LastingLoad, LoadPeak, ScalerState, Season, Surges
 from functions.core.season import expected_load_per_s, seen
 from functions.core.snapshot import Snapshot
+from functions.core.standby import burst_load_per_s, with_burst
 from functions.core.surge import experienced
 
 PEAK_INTERVALS: Final = 10  # how finely the window of peaks is cut
@@ -48,7 +49,9 @@ class Demand:
 
     ahead: Forecast
     mean_cost: float  # of a request, 0 while it is not known
+    place: float  # the load per second of one place, 0 while it is not known: see `load_per_place`
     surges: Surges
+    bursts: Bursts
     season: Season
     soon_load_per_s: float  # that the season expects once a slow start takes effect
     later_load_per_s: float  # and once a slow boot does
@@ -107,7 +110,7 @@ def observe(snapshot: Snapshot, *, now_s: float) -> Demand:
         lead_s=start.median_s,
         now_s=now_s,
     )
-    level = ahead.mean_load_per_s
+    level, place = ahead.mean_load_per_s, load_per_place(snapshot.workers, snapshot.group.target_queue_time, mean_cost)
     window_s = snapshot.group.scale_down_window
     peaks = _peaks(state.peaks, ahead, window_s=window_s, now_s=now_s)
     grew = bool(state.samples) and growth(state.samples[-1].assigned_load, assigned_load) > 0
@@ -115,9 +118,11 @@ def observe(snapshot: Snapshot, *, now_s: float) -> Demand:
     return Demand(
         ahead=ahead,
         mean_cost=mean_cost,
+        place=place,
         surges=experienced(
             state.surges, load_per_s=level, open_requests=ahead.open_requests, horizon_s=start.median_s, now_s=now_s
         ),
+        bursts=_bursts(snapshot, assigned_load + waiting_load, mean_cost=mean_cost, place=place, now_s=now_s),
         season=seen(state.season, load_per_s=ahead.load_per_s, now_s=now_s),
         soon_load_per_s=expected_load_per_s(state.season, at_s=now_s + start.p95_s),
         later_load_per_s=expected_load_per_s(state.season, at_s=now_s + boot_time(state).p95_s),
@@ -162,6 +167,12 @@ def add_sample(samples: tuple[DemandSample, ...], demand: Demand, *, now_s: floa
     if len(kept) > 1 and kept[-1].at_s - kept[-2].at_s < SAMPLE_SPACING_S:
         kept = kept[:-1]
     return (*kept, newest)[-SAMPLES_MAX:]
+
+
+def _bursts(snapshot: Snapshot, arrived_load: float, *, mean_cost: float, place: float, now_s: float) -> Bursts:
+    room_s = mean_cost / place if place > 0 else max(snapshot.group.target_queue_time / 2, 1.0)
+    load_per_s = burst_load_per_s(snapshot.state.samples, arrived_load=arrived_load, room_s=room_s, now_s=now_s)
+    return with_burst(snapshot.state.bursts, load_per_s, now_s=now_s)
 
 
 def _peaks(before: tuple[LoadPeak, ...], ahead: Forecast, *, window_s: float, now_s: float) -> tuple[LoadPeak, ...]:

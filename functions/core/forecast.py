@@ -29,7 +29,6 @@ RATE_WINDOWS_S: Final = (120.0, 300.0)  # the longest last
 SPAN_S_MIN: Final = 15.0
 GROWTH_S_MIN: Final = 9.0
 GROWTH_S_MAX: Final = 60.0
-OPEN_LASTING_S: Final = 30.0
 # One in fifteen by chance, and a decision looks every ten seconds at windows that overlap.
 EVIDENCE: Final = 1.5
 SIZE_VARIANCE: Final = 2.0  # the mean of the squared size over the squared mean size
@@ -50,7 +49,6 @@ class Forecast:
     growth_per_s: float
     lead_s: float
     mean_load_per_s: float = 0.0  # over the longest window
-    lasting_requests: int = 0  # as many were open all along for OPEN_LASTING_S
 
     @property
     def open_ahead(self) -> float:
@@ -66,7 +64,6 @@ def forecast(
     grown = [_growth_per_s(before, arrived_load, window_s=window_s, now_s=now_s) for window_s in RATE_WINDOWS_S] if before else []
     return Forecast(
         mean_load_per_s=grown[-1][1] if grown else 0.0,
-        lasting_requests=_lasting_requests(before, open_requests, now_s=now_s),
         load_per_s=_proven_load_per_s(grown, mean_cost=mean_cost),
         open_requests=open_requests,
         growth_per_s=_proven_growth_per_s(before, arrived_load, open_requests, mean_cost=mean_cost, now_s=now_s),
@@ -97,16 +94,6 @@ def _growth_per_s(before: tuple[DemandSample, ...], arrived_load: float, *, wind
     begin = next((sample for sample in reversed(before) if now_s - sample.at_s >= window_s), before[0])
     grown = growth(begin.assigned_load + begin.waiting_load, arrived_load)
     return grown, grown / max(now_s - begin.at_s, SPAN_S_MIN)
-
-
-def _lasting_requests(before: tuple[DemandSample, ...], open_requests: int, *, now_s: float) -> int:
-    """Return how many requests were open at every look of the last OPEN_LASTING_S seconds, the one before them included."""
-    fewest = open_requests
-    for sample in reversed(before):
-        fewest = min(fewest, sample.open_requests or 0)
-        if now_s - sample.at_s >= OPEN_LASTING_S:
-            break
-    return fewest
 
 
 def _proven_growth_per_s(

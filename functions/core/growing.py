@@ -69,9 +69,7 @@ def grow(snapshot: Snapshot, fleet: Fleet, need: Need, room: Headroom, rented_as
     if halted:
         return Growth(actions=woken, sentences=(halted,) if missing.any else (), wanted=frozenset())
     market = Market(snapshot=snapshot, fleet=fleet, wanted=frozenset(), need=need, rented_as=rented_as)
-    # What is short of running and will not last is not rented for: a boot takes longer than the burst.
-    lasting = replace(missing, running_load=min(missing.running_load, missing.held_load))
-    rented = _rent(market, _less_what_may_start_soon(fleet, lasting), room)
+    rented = _rent(market, _less_what_may_start_soon(fleet, missing), room)
     return replace(rented, actions=(*woken, *rented.actions), sentences=(*hopes.sentences, *rented.sentences))
 
 

@@ -85,6 +85,7 @@ def remember(
         peaks=demand.peaks,
         lasting=demand.lasting,
         surges=demand.surges,
+        bursts=demand.bursts,
         season=demand.season,
         last_demand_at_s=demand.last_asked_at_s,
         retired_assigned_load=demand.retired_load + forgotten,

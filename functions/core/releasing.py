@@ -5,13 +5,14 @@
 * What is not ready goes first. A serving worker goes only if the *serving* rest carries the need: what boots may never be ready.
 * Worst value first, and a few at a time: the next decision looks again.
 * What is outdated is left to `renewing`, and makes nobody else dispensable.
-* A worker that leaves service is stopped. Stopped workers beyond the reserve are destroyed once their storage has cost what being
-  short of them would (see `sizing`); where being short costs nothing (`shortage_cost: 0`), at once.
+* A worker that leaves service is stopped. Stopped workers beyond the reserve are destroyed once no burst has filled so much for as
+  long as storage is worth paying for (see `standby`); where being short costs nothing (`shortage_cost: 0`), at once.
 * Broken ceilings (the owner lowered one) are mended at once: stopped first, then booting, then serving, whatever the demand.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -22,8 +23,10 @@ from functions.core.model import EndpointGroup, Worker
 from functions.core.plan import Action, Destroy, Drain, Stop
 from functions.core.pricing import Headroom
 from functions.core.sizing import Need
+from functions.core.standby import KEPT_S_MAX, filled_since
 
-KEPT_S_MAX: Final = 7 * 86_400.0  # where storage is free, or its price unknown
+# By then most bursts have shown whether they last; a boot that nobody needs any more costs more by the minute.
+BEGUN_LATELY_S: Final = 120.0
 _DRAINS_PER_TICK_DIVISOR: Final = 8  # an eighth of the serving fleet a decision, at least one
 _S = WorkerState
 
@@ -121,8 +124,8 @@ def _spare_booting(fleet: Fleet, need: Need) -> tuple[Action, ...]:
     for worker in _worst_first(fleet, booting):
         perf = fleet.perf(worker)
         # One of which nothing can be expected boots in order to be measured; one that is not configured leaves anyway; one that
-        # was begun within the window was needed within the window; what boots for an update has its own purpose.
-        begun_lately = not need.idle and fleet.now_s - worker.rental.boot_started_at_s < need.scale_down_window_s
+        # was begun a moment ago was needed a moment ago; what boots for an update has its own purpose.
+        begun_lately = not need.idle and fleet.now_s - worker.rental.boot_started_at_s < BEGUN_LATELY_S
         carried, workers = sooner.get(worker.worker_id, (0.0, 0))
         covered = carried >= need.running_load and workers >= need.kept_workers and running.spares(perf) and held.spares(perf)
         if perf > 0 and covered and not begun_lately and fleet.is_configured(worker):
@@ -168,24 +171,28 @@ def _spare_serving(fleet: Fleet, need: Need, held: Balance) -> tuple[tuple[Actio
 
 def _spare_cold(fleet: Fleet, need: Need, held: Balance) -> tuple[Action, ...]:
     actions: list[Action] = []
-    stopped = (one for one in fleet.available(_S.STOPPED) if _has_cost_its_worth(one, need, now_s=fleet.now_s))
-    for worker in _worst_first(fleet, (one for one in stopped if fleet.is_configured(one))):
-        perf = fleet.perf(worker)
-        if held.spares(perf):
-            minutes = (fleet.now_s - worker.rental.state_since_s) / 60
-            told = f"not needed for {minutes:.0f} minutes: its storage has cost what being short of it would"
+    stopped = (one for one in fleet.available(_S.STOPPED) if fleet.is_configured(one))
+    for worker in _worst_first(fleet, stopped):
+        perf, kept_s = fleet.perf(worker), _storage_paid_for_s(worker, need)
+        if held.spares(perf) and held.load - perf >= _filled(worker, need, since_s=fleet.now_s - kept_s):
+            told = f"the others would have sufficed for {kept_s / 3_600:.1f} h: so long its storage costs less than being short"
             actions.append(dismiss(worker, told))
             held = held.less(perf)
     return tuple(actions)
 
 
-def _has_cost_its_worth(worker: Worker, need: Need, *, now_s: float) -> bool:
-    """Tell whether storage has cost, since it stopped, what being short of the worker for one boot would."""
-    rental = worker.rental
-    stopped_s = now_s - rental.state_since_s
-    return stopped_s * rental.stopped_micro_usd_per_hour >= need.shortage_s * rental.running_micro_usd_per_hour or (
-        stopped_s >= KEPT_S_MAX
-    )
+def _storage_paid_for_s(worker: Worker, need: Need) -> float:
+    """Return for how long storage costs less than being short of the worker for one boot would."""
+    stopped, running = worker.rental.stopped_micro_usd_per_hour, worker.rental.running_micro_usd_per_hour
+    return min(KEPT_S_MAX, need.shortage_s * running / stopped) if stopped > 0 else KEPT_S_MAX
+
+
+def _filled(worker: Worker, need: Need, *, since_s: float) -> float:
+    """Return what has to be kept of what the demand has filled since then; of a time before all memory, everything."""
+    remembered_s, rental = need.bursts.since_s, worker.rental
+    if remembered_s is None or (rental.created_at_s < remembered_s and rental.state_since_s > since_s):
+        return math.inf
+    return need.standby_margin * filled_since(need.bursts, since_s)
 
 
 def _worst_first(fleet: Fleet, workers: Iterable[Worker]) -> list[Worker]:

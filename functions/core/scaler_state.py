@@ -168,17 +168,34 @@ class LastingLoad:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Burst:
+    """What load per second the smallest fleet has that would have begun all that came until `at_s`."""
+
+    at_s: float
+    load_per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bursts:
+    """The bursts that no later one has equalled, oldest and highest first: see `core.standby`. `since_s`: None before any look."""
+
+    since_s: float | None = None
+    peaks: tuple[Burst, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SurgeWatch:
-    """Of a level of load, since when its requests are watched, and how many were open at most."""
+    """Of a level of load, and of a state within it, since when its requests are watched, and how many were open at most."""
 
     since_s: float
     level: str
     highest: int
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surges:
-    """How many requests came to be open, by level of load: see `core.surge`. `counts` is by level, then by step."""
+    """How many requests came to be open: see `core.surge`. `counts` is by level of load or state within it, then by step."""
 
     watches: tuple[SurgeWatch, ...] = ()
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -231,6 +248,7 @@ class ScalerState:
     peaks: tuple[LoadPeak, ...] = ()  # over the group's scale_down_window, oldest first
     lasting: LastingLoad | None = None  # None: nothing was seen
     surges: Surges = Surges()
+    bursts: Bursts = Bursts()
     season: Season = Season()
     boot_time: LearnedTime = LearnedTime()  # from a rent to a worker that serves
     start_time: LearnedTime = LearnedTime()  # from the start of a stopped one

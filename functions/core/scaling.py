@@ -68,7 +68,7 @@ from functions.core.rollout import Renting, Stage, editions, renting, stage
 from functions.core.scaler_state import ScalerState
 from functions.core.schedules import InForce, in_force
 from functions.core.shortage import shortage
-from functions.core.sizing import IDLE_S_MIN, Need, load_per_place, size, why
+from functions.core.sizing import IDLE_S_MIN, Need, size, why
 from functions.core.snapshot import Snapshot
 from functions.core.watching import watch
 
@@ -231,7 +231,6 @@ def _scale(desk: _Desk) -> _Desk:
     need = size(
         desk.snapshot.group,
         desk.demand,
-        place=load_per_place(desk.workers, desk.snapshot.group, desk.demand),
         boot=boot_time(desk.state),
         now_s=desk.now_s,
     )
@@ -273,10 +272,7 @@ def _verdict(desk: _Desk, need: Need) -> str:
     fleet = desk.fleet
     if not need.known:
         return "The arriving load is not known yet: nothing is released."
-    missing = shortage(fleet, need)
-    if missing.any and max(missing.running_workers, missing.held_workers, missing.held_load) <= 0:
-        return "More is asked than runs; a machine is rented only once that has lasted, or it would come after it."
-    if missing.any:
+    if shortage(fleet, need).any:
         return "What is missing is on its way, or is measured first."
     if desk.demand.peak_load_per_s > (desk.demand.load_per_s or 0.0):
         return "More runs than is asked at this moment: it was needed a short while ago."
@@ -287,8 +283,7 @@ def _note_need(desk: _Desk, need: Need, growth: Growth) -> _Desk:
     fleet = desk.fleet
     facts = {
         "needed_load_per_s": need.running_load,
-        "needed_lastingly_load_per_s": need.rented_load,
-        "surge_requests": need.surge_requests,
+        "surge_requests": need.surge.requests,
         "held_load_per_s_target": need.held_load,
         "running_load_per_s": fleet.load(fleet.running()),
         "serving_load_per_s": fleet.load(fleet.serving()),

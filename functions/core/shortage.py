@@ -73,7 +73,7 @@ def shortage(fleet: Fleet, need: Need) -> Shortage:
         running_load=need.running_load - running_load,
         running_workers=need.running_workers - len(certain),
         # Who is on probation is held, and makes no reserve of another necessary; to run, others are needed.
-        held_load=max(need.rented_load - held_load, reserve_load - held_load - fleet.load(fleet.tried())),
+        held_load=max(need.running_load - held_load, reserve_load - held_load - fleet.load(fleet.tried())),
         held_workers=need.held_workers - len(running) - len(cold) - len(fleet.tried()),
     )
 

@@ -1,24 +1,27 @@
 """How many requests come to be open within the time that a start takes, by experience: the surge that is not yet to be seen.
 
 What a start brings in time must have been begun before the surge began. No trend shows a burst of sixty requests in one second;
-that such bursts come every other minute while about so much load arrives is a matter of record. So for every *level* of load (the
-mean of the last five minutes, in powers of two) counts are kept of how many requests were open at most within one lead time from
-then on, in steps of a third of an octave; of these a quantile is provided for: with being short `shortage_cost` times as dear as
-idling, the one that is exceeded with a chance of 1 / (1 + shortage_cost), as in `sizing`. The distribution is conditional on the
-level, hence a busy hour teaches nothing about quiet ones; at no load at all it is the chance that a burst begins.
+that such bursts come every other minute while about so much load arrives is a matter of record. So counts are kept of how many
+requests were open at most within one lead time from then on, in steps of a third of an octave; of these a quantile is provided
+for: with being short `shortage_cost` times as dear as idling, the one that is exceeded with a chance of 1 / (1 + shortage_cost), as
+in `sizing`.
 
-Counts of a level are halved once there are COUNTED_MAX of them, so that what was long ago weighs ever less, and nothing is said
-before COUNTED_MIN. Requests that queue because the fleet was short are open too: who was short once provides for more the next
-time.
+The distribution is conditional twice. On the *level* of load (the mean of the last five minutes, in powers of two): a busy hour
+teaches nothing about quiet ones, and at no load at all it is the chance that a burst begins. And on the *state*, which is the level
+and how many requests are open now: an hour of bursts has many moments at which nothing is about to come. What is known of a state
+holds chance already, and no headroom is added; until COUNTED_MIN have been seen of it, the level speaks for it, and headroom is.
 
-Invariants: what is kept is bounded (LEVELS, STEPS, WATCHES_MAX), whatever comes; a quantile is never more than was seen.
+Counts are halved once there are COUNTED_MAX of them, so that what was long ago weighs ever less. Requests that queue because the
+fleet was short are open too: who was short once provides for more the next time.
+
+Invariants: what is kept is bounded (KEYS_MAX, STEP_MAX, WATCHES_MAX), whatever comes; a quantile is never more than was seen.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from functions.core.scaler_state import Surges, SurgeWatch
@@ -29,47 +32,73 @@ STEPS_PER_OCTAVE: Final = 3
 STEP_MAX: Final = 50  # 2 ** (50 / 3): a hundred thousand requests
 LEVEL_MIN: Final = -20
 LEVEL_MAX: Final = 40
+KEYS_MAX: Final = 200  # levels and states; beyond it the one that was counted least is forgotten
 WATCHES_MAX: Final = 4
 NOTHING: Final = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """How many requests to be ready for. `with_chance`: it is known of just such moments, so that no headroom is missing."""
+
+    requests: float = 0.0
+    with_chance: bool = False
 
 
 def experienced(before: Surges, *, load_per_s: float, open_requests: int, horizon_s: float, now_s: float) -> Surges:
     """Return the experience with the present in it: what was watched for `horizon_s` seconds is counted, and a new watch begins."""
     watches = tuple(one if one.highest >= open_requests else replace(one, highest=open_requests) for one in before.watches)
-    over = [one for one in watches if now_s - one.since_s >= horizon_s]
     counts = before.counts
-    for one in over:
-        counts = _with_count(counts, one.level, str(_step(one.highest)))
+    for one in watches:
+        if now_s - one.since_s >= horizon_s:
+            step = str(_step(one.highest))
+            counts = _with_count(_with_count(counts, one.level, step), one.state, step)
     watches = tuple(one for one in watches if now_s - one.since_s < horizon_s)
     if not watches or now_s - watches[-1].since_s >= horizon_s / 2:
-        watches = (*watches, SurgeWatch(since_s=now_s, level=_level(load_per_s), highest=open_requests))
+        level, state = _level(load_per_s), _state(load_per_s, open_requests)
+        watches = (*watches, SurgeWatch(since_s=now_s, level=level, state=state, highest=open_requests))
     return Surges(watches=watches[-WATCHES_MAX:], counts=counts)
 
 
-def quantile(surges: Surges, *, load_per_s: float, share: float) -> float:
-    """Return how many requests are open at most with this probability within a lead time from such a load; 0: not known."""
-    counts = surges.counts.get(_level(load_per_s), {})
+def expected(surges: Surges, *, load_per_s: float, open_requests: int, share: float) -> Expected:
+    """Return how many requests are open at most, with this probability, within a lead time from such a moment; 0: not known."""
+    of_state = quantile(surges, _state(load_per_s, open_requests), share=share)
+    if of_state is not None:
+        return Expected(requests=of_state, with_chance=True)
+    return Expected(requests=quantile(surges, _level(load_per_s), share=share) or 0.0)
+
+
+def quantile(surges: Surges, key: str, *, share: float) -> float | None:
+    """Return the open requests that this share of what was counted does not exceed; None before COUNTED_MIN were."""
+    counts = surges.counts.get(key, {})
     total = sum(counts.values())
     if total < COUNTED_MIN:
-        return 0.0
+        return None
     below = 0
     for step in sorted(map(int, counts)):
         below += counts[str(step)]
         if below >= share * total:
             return _open_requests(step)
-    return 0.0
+    return None
 
 
-def _with_count(counts: Mapping[str, Mapping[str, int]], level: str, step: str) -> Mapping[str, Mapping[str, int]]:
-    of_level = dict(counts.get(level, {}))
-    of_level[step] = of_level.get(step, 0) + 1
-    if sum(of_level.values()) >= COUNTED_MAX:
-        of_level = {name: count // 2 for name, count in of_level.items() if count > 1}
-    return {**counts, level: of_level}
+def _with_count(counts: Mapping[str, Mapping[str, int]], key: str, step: str) -> Mapping[str, Mapping[str, int]]:
+    of_key = dict(counts.get(key, {}))
+    of_key[step] = of_key.get(step, 0) + 1
+    if sum(of_key.values()) >= COUNTED_MAX:
+        of_key = {name: count // 2 for name, count in of_key.items() if count > 1}
+    counted = {**counts, key: of_key}
+    if len(counted) > KEYS_MAX:
+        del counted[min((sum(each.values()), name) for name, each in counts.items())[1]]
+    return counted
 
 
 def _level(load_per_s: float) -> str:
     return str(max(LEVEL_MIN, min(LEVEL_MAX, math.floor(math.log2(load_per_s))))) if load_per_s > 0 else NOTHING
+
+
+def _state(load_per_s: float, open_requests: int) -> str:
+    return f"{_level(load_per_s)}/{_step(open_requests)}"
 
 
 def _step(open_requests: int) -> int:

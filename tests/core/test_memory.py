@@ -22,7 +22,7 @@ from functions.core.memory import (
 )
 from functions.core.model import Worker
 from functions.core.plan import Action, Destroy, Drain, Fault, MarkReady
-from functions.core.scaler_state import Halt, LearnedPerf, ScalerState, Season, Surges
+from functions.core.scaler_state import Bursts, Halt, LearnedPerf, ScalerState, Season, Surges
 from functions.core.scaling import decide
 from tests.core.builders import NOW_S, a_condition, a_snapshot, a_state, a_worker, an_instance, an_offer, worker_id
 
@@ -33,7 +33,9 @@ def _demand(assigned_load: float = 0.0) -> Demand:
     return Demand(
         ahead=Forecast(load_per_s=None, open_requests=0, growth_per_s=0.0, lead_s=30.0),
         mean_cost=0.0,
+        place=0.0,
         surges=Surges(),
+        bursts=Bursts(),
         season=Season(),
         soon_load_per_s=0.0,
         later_load_per_s=0.0,

@@ -22,7 +22,7 @@ from functions.core.plan import (
     Undrain,
     rental_of,
 )
-from functions.core.scaler_state import Avoided, DemandSample, Halt, LastingLoad, LearnedPerf, LoadPeak, ScalerState
+from functions.core.scaler_state import Avoided, Burst, Bursts, DemandSample, Halt, LastingLoad, LearnedPerf, LoadPeak, ScalerState
 from functions.core.scaling import decide
 from functions.core.snapshot import Snapshot
 from protocol.report import Phase
@@ -404,19 +404,36 @@ def test_where_being_short_costs_something_what_is_not_needed_is_stopped() -> No
 # A boot takes 236 s in the mean until one was seen; being short of it costs 10 times 40 cents an hour for that long: 26 cents. So
 # much storage at half a cent an hour is 52 h.
 @pytest.mark.parametrize(("stopped_h", "actions"), [(50.0, []), (55.0, [Destroy])])
-def test_a_stopped_worker_goes_once_its_storage_has_cost_what_being_short_of_it_would(
+def test_a_stopped_worker_goes_once_its_storage_has_cost_since_it_was_filled_what_being_short_of_it_would(
     stopped_h: float, actions: list[type[Action]]
 ) -> None:
-    stopped = a_worker(2, _S.STOPPED, age_s=stopped_h * 3_600)
-    snapshot = a_snapshot(a_worker(1), stopped, group=a_group(shortage_cost=10.0), state=_surplus())
+    filled = Bursts(since_s=0.0, peaks=(Burst(at_s=NOW_S - stopped_h * 3_600, load_per_s=120.0),))
+    group, stopped = a_group(shortage_cost=10.0), a_worker(2, _S.STOPPED)
 
-    assert _kinds(snapshot) == actions
+    assert _kinds(a_snapshot(a_worker(1), stopped, group=group, state=a_state(bursts=filled))) == actions
+
+
+def test_a_stopped_worker_that_no_burst_has_filled_goes_at_once() -> None:
+    """A queue rented it, and was gone before it came."""
+    group, filled = a_group(shortage_cost=10.0), Bursts(since_s=0.0, peaks=(Burst(at_s=NOW_S - 60, load_per_s=60.0),))
+
+    assert _kinds(a_snapshot(a_worker(1), a_worker(2, _S.STOPPED), group=group, state=a_state(bursts=filled))) == [Destroy]
+
+
+def test_what_was_rented_before_anything_is_remembered_is_kept_for_as_long_as_its_storage_is_worth() -> None:
+    group, young = a_group(shortage_cost=10.0), Bursts(since_s=NOW_S - 60)
+
+    def actions(stopped_h: float) -> list[type[Action]]:
+        stopped = a_worker(2, _S.STOPPED, age_s=stopped_h * 3_600)
+        return _kinds(a_snapshot(a_worker(1), stopped, group=group, state=a_state(bursts=young)))
+
+    assert (actions(50.0), actions(55.0)) == ([], [Destroy])
 
 
 def test_a_stopped_worker_whose_storage_is_free_goes_after_a_week() -> None:
     stopped = a_worker(2, _S.STOPPED, age_s=8 * 86_400, stopped_micro_usd_per_hour=0)
 
-    assert _kinds(a_snapshot(a_worker(1), stopped, group=a_group(shortage_cost=10.0), state=_surplus())) == [Destroy]
+    assert _kinds(a_snapshot(a_worker(1), stopped, group=a_group(shortage_cost=10.0), state=a_state())) == [Destroy]
 
 
 def test_of_equal_stopped_workers_the_one_that_stopped_last_is_started() -> None:
@@ -654,12 +671,10 @@ def test_a_decision_that_adds_something_tells_what_was_forecast() -> None:
     assert plan.sentences[1].startswith("Needed are 50.0 load/s: 50.0 load/s arrive as far as is proven")
 
 
-def test_a_burst_that_nothing_is_rented_for_yet_is_told_as_such() -> None:
-    burst = replace(a_worker(1), condition=a_condition(slots=4, in_flight=40))
-    plan = decide(a_snapshot(burst, state=a_state(load_per_s=50.0), offers=OFFERS), now_s=NOW_S)
+def test_a_burst_is_rented_for_at_once() -> None:
+    burst = replace(a_worker(1), condition=a_condition(slots=4, in_flight=8))
 
-    assert plan.actions == ()
-    assert plan.sentences == ("More is asked than runs; a machine is rented only once that has lasted, or it would come after it.",)
+    assert len(_rents(a_snapshot(burst, state=a_state(load_per_s=50.0), offers=OFFERS))) == 1
 
 
 @pytest.mark.parametrize(

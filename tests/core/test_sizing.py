@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from functions.core.capacity import load_per_place
 from functions.core.demand import Demand
 from functions.core.forecast import Forecast
 from functions.core.lead_time import LeadTime
 from functions.core.model import EndpointGroup
-from functions.core.scaler_state import LastingLoad, LoadPeak, Season, Surges
-from functions.core.sizing import Need, headroom_deviations, load_per_place, size, why
+from functions.core.scaler_state import Bursts, LastingLoad, LoadPeak, Season, Surges
+from functions.core.sizing import Need, headroom_deviations, size, why
 from tests.core.builders import NOW_S, a_condition, a_group, a_worker
 
 NO_EXPERIENCE = Surges()
@@ -25,8 +26,8 @@ def _demand(
     *,
     open_requests: int = 0,
     growth_per_s: float = 0.0,
-    lasting_requests: int = 0,
     mean_cost: float = 0.0,
+    place: float = 4.0,
     surges: Surges = NO_EXPERIENCE,
     soon_load_per_s: float = 0.0,
     later_load_per_s: float = 0.0,
@@ -38,10 +39,11 @@ def _demand(
             growth_per_s=growth_per_s,
             lead_s=30.0,
             mean_load_per_s=load_per_s,
-            lasting_requests=lasting_requests,
         ),
         mean_cost=mean_cost,
+        place=place,
         surges=surges,
+        bursts=Bursts(),
         season=Season(),
         soon_load_per_s=soon_load_per_s,
         later_load_per_s=later_load_per_s,
@@ -58,8 +60,8 @@ def _demand(
     )
 
 
-def _need(group: EndpointGroup, demand: Demand, *, place: float = 4.0) -> Need:
-    return size(group, demand, place=place, boot=BOOT, now_s=NOW_S)
+def _need(group: EndpointGroup, demand: Demand) -> Need:
+    return size(group, demand, boot=BOOT, now_s=NOW_S)
 
 
 def test_where_answers_are_short_the_load_decides() -> None:
@@ -82,7 +84,7 @@ def test_headroom_grows_as_the_square_root() -> None:
 
 
 def test_where_slots_are_unknown_the_load_alone_counts() -> None:
-    assert _need(a_group(), _demand(90.0, open_requests=640), place=0.0).running_load == pytest.approx(90.0)
+    assert _need(a_group(), _demand(90.0, open_requests=640, place=0.0)).running_load == pytest.approx(90.0)
 
 
 @pytest.mark.parametrize(("shortage_cost", "deviations"), [(0.0, 0.0), (1.0, 0.0), (19.0, 1.645), (99.0, 2.326)])
@@ -98,17 +100,17 @@ def test_a_place_carries_its_share_of_what_its_worker_does() -> None:
     told = [replace(a_worker(number), condition=a_condition(perf=perf, slots=32)) for number, perf in ((1, 100.0), (2, 220.0))]
     silent_about_slots = replace(a_worker(3), condition=a_condition(perf=500.0, slots=0))
 
-    assert load_per_place([*told, silent_about_slots], a_group(), _demand()) == pytest.approx(5.0)
+    assert load_per_place([*told, silent_about_slots], 10.0, 0.0) == pytest.approx(5.0)
 
 
 def test_what_a_worker_serves_within_half_the_target_queue_time_are_places_too() -> None:
     few_slots = replace(a_worker(1), condition=a_condition(perf=100.0, slots=4))
 
-    assert load_per_place([few_slots], a_group(target_queue_time=10.0), _demand(mean_cost=50.0)) == pytest.approx(100 / 14)
+    assert load_per_place([few_slots], 10.0, 50.0) == pytest.approx(100 / 14)
 
 
 def test_slots_of_which_nobody_has_told_are_unknown() -> None:
-    assert load_per_place([a_worker(1)], a_group(), _demand(mean_cost=50.0)) == 0.0
+    assert load_per_place([a_worker(1)], 10.0, 50.0) == 0.0
 
 
 def test_a_surge_that_experience_expects_is_provided_for_before_it_comes() -> None:
@@ -125,18 +127,17 @@ def test_what_the_time_of_day_brings_runs_before_it_comes_and_is_held_before_tha
     assert later.held_load == 90.0
 
 
-def test_machines_are_rented_only_for_requests_that_stay_open() -> None:
-    burst = _need(a_group(), _demand(10.0, open_requests=300))
-    lasting = _need(a_group(), _demand(10.0, open_requests=300, lasting_requests=250))
+def test_what_follows_just_such_moments_holds_chance_already_and_needs_no_headroom() -> None:
+    group, seen_before = a_group(shortage_cost=20.0), Surges(counts={"6/19": {"19": 100}})
 
-    assert (burst.running_load, burst.rented_load) == (300 * 4.0, 12.0)
-    assert (lasting.running_load, lasting.rented_load) == (300 * 4.0, 250 * 4.0)
+    assert _need(group, _demand(90.0, open_requests=64, surges=seen_before)).running_load == pytest.approx(64 * 4.0)
+    assert _need(group, _demand(90.0, open_requests=90, surges=seen_before)).running_load > 90 * 4.0
 
 
-def test_where_slots_are_unknown_machines_are_rented_for_all_that_runs() -> None:
-    need = _need(a_group(), _demand(90.0), place=0.0)
+def test_what_runs_is_held() -> None:
+    need = _need(a_group(), _demand(10.0, open_requests=300))
 
-    assert need.rented_load == need.running_load
+    assert need.held_load == need.running_load == 300 * 4.0
 
 
 def test_the_reckoning_is_told_in_a_sentence() -> None:
@@ -155,13 +156,12 @@ def test_what_experience_expects_is_told_where_there_is_some() -> None:
 
 
 @given(st.floats(0, 1e4), st.integers(0, 10_000), st.floats(0, 10), st.floats(0, 100), st.floats(0, 1_000))
-def test_no_more_is_rented_for_than_runs_and_more_demand_never_needs_less(
+def test_more_demand_never_needs_less_than_it_asks_for(
     load_per_s: float, open_requests: int, growth_per_s: float, shortage_cost: float, more: float
 ) -> None:
     group = a_group(shortage_cost=shortage_cost)
     need = _need(group, _demand(load_per_s, open_requests=open_requests, growth_per_s=growth_per_s))
     higher = _need(group, _demand(load_per_s + more, open_requests=open_requests + int(more), growth_per_s=growth_per_s))
 
-    assert need.running_load >= need.rented_load
     assert need.running_load >= load_per_s
     assert higher.running_load >= need.running_load

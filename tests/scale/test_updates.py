@@ -69,7 +69,7 @@ class Owner:
 def owner() -> Owner:
     """Return the owner of a group whose workers serve."""
     stage = Stage()
-    stage.configure(max_workers=6, min_load=250.0, target_util=1.0, update_surge="1", shortage_cost=20.0)
+    stage.configure(max_workers=6, min_load=250.0, target_util=1.0, update_surge="1", shortage_cost=20.0, cold_workers=4)
     owner = Owner(stage=stage)
     owner.changes()
     owner.waits(900.0)
