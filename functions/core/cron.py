@@ -18,8 +18,6 @@ from functions.core.civil_time import Zone, day_of, days_in_month, first_epoch_s
 
 # A leap day comes every four years, and once a century after eight.
 LOOK_BACK_DAYS: Final = 8 * 366
-# The wall clock is never turned back by more (Antarctica/Troll: two hours), so nothing later on it can be past.
-TURNED_BACK_S_MAX: Final = 3 * 3600
 LAST: Final = -1
 
 
@@ -44,7 +42,9 @@ class Cron:
 def last_fired_s(cron: Cron, zone: Zone, *, now_s: float) -> float | None:
     """Return when it fired last, at `now_s` included, in epoch seconds; None if it never did within LOOK_BACK_DAYS."""
     local_now_s = now_s + offset_s(zone, now_s)
-    for local_s in _times(cron, before_s=local_now_s + TURNED_BACK_S_MAX):
+    # Where the clock was turned back, by the difference that summer time makes, what is past may be later on it.
+    turned_back_s = 0 if zone.summer_offset_s is None else abs(zone.summer_offset_s - zone.offset_s)
+    for local_s in _times(cron, before_s=local_now_s + turned_back_s):
         fired_s = first_epoch_s(zone, local_s)
         if fired_s is not None and fired_s <= now_s:
             return fired_s

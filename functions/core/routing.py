@@ -37,6 +37,7 @@ from __future__ import annotations
 
 import math
 import random
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -236,11 +237,11 @@ def still_waiting(requests: Iterable[WaitingRequest], *, now_s: float) -> list[W
     return sorted(kept, key=_order)
 
 
-def ahead_of(request: WaitingRequest, waiting: Iterable[WaitingRequest]) -> list[WaitingRequest]:
+def ahead_of(request: WaitingRequest, waiting: Sequence[WaitingRequest]) -> list[WaitingRequest]:
     """Return those of `waiting` (in order) that arrived before `request`; a newcomer without a number is last."""
     if not request.request_idx:
         return list(waiting)
-    return [each for each in waiting if _order(each) < _order(request)]
+    return list(waiting[: bisect_left(waiting, _order(request), key=_order)])
 
 
 def _nothing_on_its_way(worker: Worker) -> bool:

@@ -48,6 +48,7 @@ class Snapshot:
         self.read_at_s = read_at_s
         self._candidates = {each.worker.worker_id: each for each in candidates(workers, group=group, now_s=read_at_s)}
         self._waiting = {each.request_idx: each for each in waiting}
+        self._line: tuple[float, list[WaitingRequest]] | None = None  # who still asked when, in order
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -56,7 +57,9 @@ class Snapshot:
 
     def ahead_of(self, request: WaitingRequest, *, now_s: float) -> list[WaitingRequest]:
         """Return who arrived before this request and still asks."""
-        return ahead_of(request, still_waiting(self._waiting.values(), now_s=now_s)) if self._waiting else []
+        if self._line is None or self._line[0] != now_s:
+            self._line = now_s, still_waiting(self._waiting.values(), now_s=now_s)
+        return ahead_of(request, self._line[1])
 
     def admit(
         self, request: WaitingRequest, *, just_failed: bool, now_s: float, rng: random.Random, affinity: Affinity | None = None
@@ -81,10 +84,12 @@ class Snapshot:
     def waits(self, request: WaitingRequest) -> None:
         """Learn that a request waits, or asked again."""
         self._waiting[request.request_idx] = request
+        self._line = None
 
     def left(self, request_idx: int) -> None:
         """Learn that a request waits no longer."""
         self._waiting.pop(request_idx, None)
+        self._line = None
 
 
 def home_shard(shards: Sequence[int], affinity: Affinity) -> int | None:
