@@ -41,7 +41,7 @@ def _encoder(cls: Any) -> Callable[[Any], Any]:
     if issubclass(cls, Mapping):
         return lambda value: {key: encode(item) for key, item in value.items()}
     if issubclass(cls, list | tuple):
-        return lambda value: [encode(item) for item in value]
+        return lambda value: list(map(encode, value))
     if issubclass(cls, set | frozenset):
         return lambda value: sorted(encode(item) for item in value)
     return lambda value: value
@@ -80,7 +80,7 @@ def _container(origin: Any, args: tuple[Any, ...]) -> Callable[[Any], Any]:
     item = _decoder(args[1] if issubclass(origin, Mapping) else args[0])
     if issubclass(origin, Mapping):
         return lambda data: {key: item(value) for key, value in _expect(data, dict).items()}
-    return lambda data: origin(item(value) for value in _expect(data, list))
+    return lambda data: origin(map(item, _expect(data, list)))
 
 
 def _object(cls: type[Any]) -> Callable[[Any], Any]:
