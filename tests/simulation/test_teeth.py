@@ -35,7 +35,7 @@ FOUND_BY: Final[Mapping[str, tuple[int, ...]]] = {
     "go_on_without_the_lease": (10, 25, 36, 52),
     "believe_that_what_is_not_listed_is_gone": (5, 13, 22),
     "take_unknown_demand_for_none": (0, 2, 4),
-    "wait_for_a_boot_for_ever": (2, 25, 49),
+    "wait_for_a_boot_for_ever": (1, 5, 25),
     "serve_whoever_asks_first": (37, 49, 7),
     "rent_without_counting_what_is_intended": (0, 7, 13),
     "heed_no_schedule": (0, 5, 7),
