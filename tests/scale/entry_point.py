@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,6 +55,8 @@ def imported(monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str | No
             monkeypatch.delenv(name, raising=False)
         else:
             monkeypatch.setenv(name, value)
+    # A logger is configured once, with the standard output of that moment: here every test has its own.
+    monkeypatch.delitem(logging.root.manager.loggerDict, ENVIRONMENT["POWERTOOLS_SERVICE_NAME"], raising=False)
     monkeypatch.delitem(sys.modules, NAME, raising=False)
     return importlib.import_module(NAME)
 

@@ -70,7 +70,7 @@ def play(seed: int, *, hears: Callable[[Line], None] | None = None) -> Episode:
         steps=world.watch.steps,
         decisions=world.watch.replays.count,
         contracts=len(world.world.contracts.all),
-        faults=world.story.faults,
+        faults=dict(world.story.faults),
         simulated_s=world.clock.now_s() - started_s,
     )
 

@@ -6,12 +6,14 @@ A failing seed is in the test's name. `make simulate SEED=17` tells its story; k
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from typing import Final
 
 import pytest
 
+from tests.simulation.__main__ import main
 from tests.simulation.episode import play
 from tests.simulation.story import Fault, Line
 
@@ -51,3 +53,11 @@ def test_who_listens_changes_nothing() -> None:
     heard: list[Line] = []
 
     assert play(4, hears=heard.append) == play(4)
+
+
+def test_a_history_is_told_in_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["one", "--seed", "3", "--json"]) == 0
+
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["seed"] == 3
+    assert set(told["faults"]) <= {fault.value for fault in Fault}
