@@ -221,9 +221,7 @@ class _Work:
         if not self.left():
             return _NOTHING
         if self.rented_as[self.name].version != self.edition.version:
-            return replace(
-                _NOTHING, sentences=(self._told("its last trial failed, and nothing else runs: the version before comes first."),)
-            )
+            return replace(_NOTHING, sentences=(self._told("nothing that is known to work runs: the version before comes first."),))
         return self._rent(Shortage(running_load=0.0, running_workers=0, held_load=0.0, held_workers=1), 1, "to prove version {0}")
 
     def replacing(self, purpose: str) -> Growth:
@@ -306,6 +304,8 @@ class _Work:
         if not _is_sure(self.fleet, self.need):
             return None
         serving = self.fleet.serving()
+        if len(serving) == 1 and self.fleet.tried():
+            return None  # all there would be left is on trial
         rest = _carried(serving, self.fleet, self.need)
         ready = {one.worker_id for one in self.fleet.available(_S.READY)} & left
         able = [one for one in serving if one.worker_id in ready and rest.spares(self.fleet.perf(one))]

@@ -9,8 +9,9 @@ of them was asked for. Each edition goes through the same stages:
 * SETTLING: its secrets have just changed. Execution environments know a secret for minutes longer than it is; while two of them may
   take turns, nothing follows from what one of them sees.
 * PROVING: a single worker of it, on *probation*, is rented beside the others. It serves, yet makes nobody dispensable, and
-  what is missing meanwhile, even if there are no others, is rented as the last edition that was proven. So is what comes next
-  after a trial that failed while nothing else runs and something is asked: where there is one place, it is not tried again first.
+  what is missing meanwhile, even if there are no others, is rented as the last edition that was proven. So is, while nothing that
+  is known to work runs and something is asked, what comes after a trial that failed, or beside another autogroup's trial: where
+  places are few, they are not all given to what may fail.
 * CURRENT: workers of other editions are outdated, and replaced (`core.renewing`).
 * FAILED: the last edition that was proven is what workers should be again; those of this one are outdated. Where that cannot be
   rented any more, since its secrets are gone, what there is stays, and one of this edition is rented only if nothing runs at all
@@ -274,16 +275,20 @@ def can_fall_back(rollout: Rollout) -> bool:
     return rollout.good_spec is not None and rollout.good_secrets == rollout.secrets
 
 
-def renting(autogroup: Autogroup, rollout: Rollout, workers: Iterable[Worker], *, starved: bool, now_s: float) -> Renting:
+def renting(
+    autogroup: Autogroup, rollout: Rollout, workers: Iterable[Worker], *, starved: bool, others_tried: bool, now_s: float
+) -> Renting:
     """Return as what this autogroup's workers are rented now.
 
-    `workers` are the group's; `starved` says that none of them runs although something is asked.
+    `workers` are the group's; `starved` says that none of them that counts runs although something is asked, `others_tried` that
+    some of the group are on trial.
     """
     wanted = Renting(version=rollout.wanted.version)
     match stage(rollout, now_s=now_s):
         case Stage.PROVING if can_fall_back(rollout):
             name, fleet = autogroup.name, tuple(workers)
-            relieved = is_tried(name, rollout, fleet) or (starved and _has_just_failed(name, rollout, fleet))
+            unsure = starved and (others_tried or _has_just_failed(name, rollout, fleet))
+            relieved = unsure or is_tried(name, rollout, fleet)
             return _as_before(autogroup, rollout) if relieved else replace(wanted, single=True)
         case Stage.FAILED if can_fall_back(rollout):
             return _as_before(autogroup, rollout)

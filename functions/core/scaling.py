@@ -255,9 +255,10 @@ def _scale(desk: _Desk) -> _Desk:
 
 
 def _rented_as(desk: _Desk, need: Need) -> Mapping[str, Renting]:
+    tried = bool(desk.fleet.tried())
     starved, rollouts = need.running_workers > 0 and not desk.fleet.running(), desk.state.rollouts
     return {
-        one.name: renting(one, rollouts[one.name], desk.workers, starved=starved, now_s=desk.now_s)
+        one.name: renting(one, rollouts[one.name], desk.workers, starved=starved, others_tried=tried, now_s=desk.now_s)
         for one in desk.snapshot.autogroups
     }
 

@@ -299,6 +299,29 @@ def test_while_nobody_asks_a_trial_that_failed_in_the_only_place_is_followed_by_
     assert rented_versions(plan) == [V2]
 
 
+BOTH_CHANGED: dict[str, Any] = {
+    "autogroups": (NEW, replace(NEW, name="b")),
+    "offers": OFFERS | {"b": (an_offer(200),)},
+    "group": a_group(max_workers=2),
+}
+
+
+def test_beside_the_trial_of_another_autogroup_whoever_waits_gets_the_version_before() -> None:
+    trial = new(2, _S.BOOTING, autogroup="b", age_s=60.0)
+    rollouts = {"a": proving(), "b": proving()}
+    plan = decided(trial, rollout=proving(), waiting=(a_request(),), state=a_state(rollouts=rollouts), **BOTH_CHANGED)
+
+    assert rented_versions(plan) == [V1]
+
+
+def test_the_last_one_that_serves_gives_its_place_to_no_trial_beside_another_trial() -> None:
+    trial = new(2, _S.BOOTING, autogroup="b", age_s=60.0)
+    idle = a_state(last_demand_at_s=NOW_S - 9_000, rollouts={"a": proving(), "b": proving()})
+    plan = decided(old(1), trial, rollout=proving(), state=idle, **(BOTH_CHANGED | {"group": a_group(max_workers=2, min_load=0.0)}))
+
+    assert not any("gives its place" in sentence for sentence in plan.sentences)
+
+
 def test_a_halt_of_renting_is_told_as_what_the_update_waits_for() -> None:
     halted = a_state(
         load_per_s=90.0, rollouts={"a": proving()}, halted_autogroups={"a": Halt(until_s=NOW_S + 60, reason="x is off")}
