@@ -23,6 +23,7 @@ SETTLE_LOOK_S: Final = 60.0
 STORMY_EVERY: Final = 3
 SERVED_OF_LATE_S: Final = 600.0
 REST_S: Final = 900.0
+TRIALS_MAX: Final = 3  # of a version in the only place, for which the reserve has to come back first
 # Three workers in a row may each take the whole time that a boot is given (600 s) before a version has failed.
 UPDATE_S_MAX: Final = 3_600.0
 # An update that finds no place may find a moment in which nothing is asked.
@@ -122,8 +123,11 @@ def _make_place(world: HostileWorld) -> None:
 def _rest(world: HostileWorld) -> None:
     world.timetables.clear()
     # An autogroup that had no worker may only be proven now that it has one; its trials are few and end by themselves.
-    _after_updates(world, rate_per_s=0.0)
-    world.live(rate_per_s=0.0, duration_s=REST_S)
+    for _ in range(TRIALS_MAX):
+        _after_updates(world, rate_per_s=0.0)
+        world.live(rate_per_s=0.0, duration_s=REST_S)
+        if not world.updates.behind():
+            break
     resting = [contract.phase for contract in world.watch.scene.ours()]
     _demand(not GPU_BILLED & set(resting), "what nobody asks for is not run")
     _demand(len(resting) <= _cold_workers(world), "what nobody asks for is not kept, but for the reserve")
