@@ -23,7 +23,7 @@ from functions.core.model import EndpointGroup, Worker
 from functions.core.plan import Action, Destroy, Drain, Stop
 from functions.core.pricing import Headroom
 from functions.core.sizing import Need
-from functions.core.standby import KEPT_S_MAX, filled_since
+from functions.core.standby import BURST_S, KEPT_S_MAX, filled_since
 
 # By then most bursts have shown whether they last; a boot that nobody needs any more costs more by the minute.
 BEGUN_LATELY_S: Final = 120.0
@@ -174,9 +174,9 @@ def _spare_cold(fleet: Fleet, need: Need, held: Balance) -> tuple[Action, ...]:
     stopped = (one for one in fleet.available(_S.STOPPED) if fleet.is_configured(one))
     for worker in _worst_first(fleet, stopped):
         perf, kept_s = fleet.perf(worker), _storage_paid_for_s(worker, need)
-        if held.spares(perf) and held.load - perf >= _filled(worker, need, since_s=fleet.now_s - kept_s):
-            told = f"the others would have sufficed for {kept_s / 3_600:.1f} h: so long its storage costs less than being short"
-            actions.append(dismiss(worker, told))
+        if held.spares(perf) and held.load - perf >= _filled(worker, need, kept_s=kept_s, now_s=fleet.now_s):
+            lately = f"no burst of the last {kept_s / 3_600:.1f} h has filled so much, and for longer its storage is too dear"
+            actions.append(dismiss(worker, lately if kept_s > BURST_S else "its storage is dearer than being short of it"))
             held = held.less(perf)
     return tuple(actions)
 
@@ -184,12 +184,19 @@ def _spare_cold(fleet: Fleet, need: Need, held: Balance) -> tuple[Action, ...]:
 def _storage_paid_for_s(worker: Worker, need: Need) -> float:
     """Return for how long storage costs less than being short of the worker for one boot would."""
     stopped, running = worker.rental.stopped_micro_usd_per_hour, worker.rental.running_micro_usd_per_hour
+    if need.shortage_s <= 0:
+        return 0.0
     return min(KEPT_S_MAX, need.shortage_s * running / stopped) if stopped > 0 else KEPT_S_MAX
 
 
-def _filled(worker: Worker, need: Need, *, since_s: float) -> float:
-    """Return what has to be kept of what the demand has filled since then; of a time before all memory, everything."""
-    remembered_s, rental = need.bursts.since_s, worker.rental
+def _filled(worker: Worker, need: Need, *, kept_s: float, now_s: float) -> float:
+    """Return the load per second that the demand has filled within the time that storage is paid for; inf where that is not known.
+
+    Where that is no longer than one burst is looked back upon, nothing is kept for the next.
+    """
+    remembered_s, rental, since_s = need.bursts.since_s, worker.rental, now_s - kept_s
+    if kept_s <= BURST_S:
+        return 0.0
     if remembered_s is None or (rental.created_at_s < remembered_s and rental.state_since_s > since_s):
         return math.inf
     return need.standby_margin * filled_since(need.bursts, since_s)

@@ -275,7 +275,7 @@ def _verdict(desk: _Desk, need: Need) -> str:
         return "The arriving load is not known yet: nothing is released."
     if shortage(fleet, need).any:
         return "What is missing is on its way, or is measured first."
-    if desk.demand.peak_load_per_s > (desk.demand.load_per_s or 0.0):
+    if fleet.running() and desk.demand.peak_load_per_s > (desk.demand.load_per_s or 0.0):
         return "More runs than is asked at this moment: it was needed a short while ago."
     return "The fleet carries what is asked." if fleet.running() else "Nothing is asked and nothing runs."
 

@@ -420,6 +420,14 @@ def test_a_stopped_worker_that_no_burst_has_filled_goes_at_once() -> None:
     assert _kinds(a_snapshot(a_worker(1), a_worker(2, _S.STOPPED), group=group, state=a_state(bursts=filled))) == [Destroy]
 
 
+@pytest.mark.parametrize("stopped_price", [0, 5_000])
+def test_where_being_short_costs_nothing_a_stopped_worker_goes_at_once_whatever_has_filled_it(stopped_price: int) -> None:
+    filled = Bursts(since_s=0.0, peaks=(Burst(at_s=NOW_S - 1, load_per_s=500.0),))
+    stopped = a_worker(2, _S.STOPPED, stopped_micro_usd_per_hour=stopped_price)
+
+    assert _kinds(a_snapshot(a_worker(1), stopped, group=a_group(shortage_cost=0.0), state=a_state(bursts=filled))) == [Destroy]
+
+
 def test_what_was_rented_before_anything_is_remembered_is_kept_for_as_long_as_its_storage_is_worth() -> None:
     group, young = a_group(shortage_cost=10.0), Bursts(since_s=NOW_S - 60)
 
