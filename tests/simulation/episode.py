@@ -49,10 +49,11 @@ class Episode:
     simulated_s: float
 
 
-def play(seed: int, *, hears: Callable[[Line], None] | None = None) -> Episode:
-    """Play one seed to its end. Raises Violated."""
+def play(seed: int, *, hears: Callable[[Line], None] | None = None, replays_every: int = 1) -> Episode:
+    """Play one seed to its end, replaying one decision in so many. Raises Violated."""
     world = HostileWorld(seed)
     world.story.hears = hears
+    world.watch.replays.every = replays_every
     started_s = world.clock.now_s()
     world.torment(TORMENT_S)
     stormy = seed % STORMY_EVERY == 0

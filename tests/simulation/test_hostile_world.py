@@ -20,13 +20,14 @@ from tests.simulation.story import Fault, Line
 SEEDS: Final = int(os.environ.get("HEADGATE_SIMULATION_SEEDS", "500"))
 KEPT_SEEDS: Final[tuple[int, ...]] = (184,)  # suspended while it kept a pause, it rented without its lease
 # Between them they met every fault when this was written; after a change of the code others may have to help.
-RICH_SEEDS: Final = (93, 75, 150, 98, 103, 145, 140, 60)
+RICH_SEEDS: Final = (75, 25, 23, 116)
+REPLAYS_EVERY: Final = 3  # of some 25 decisions a seed; `make simulate` and `make soak` replay each
 SEEDS_FOR_FAULTS: Final = 160  # tried only if those do not
 
 
 @pytest.mark.parametrize("seed", sorted({*range(SEEDS), *KEPT_SEEDS}), ids=lambda seed: f"seed-{seed}")
 def test_nothing_unsafe_happens_then_the_group_serves_rests_and_can_be_removed(seed: int) -> None:
-    assert play(seed).ticks > 0, f"make simulate SEED={seed}"
+    assert play(seed, replays_every=REPLAYS_EVERY).ticks > 0, f"make simulate SEED={seed}"
 
 
 def test_everything_that_may_go_wrong_goes_wrong_in_the_first_seeds() -> None:

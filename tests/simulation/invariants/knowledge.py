@@ -44,7 +44,14 @@ class Knowledge:
             for each in serving
             if (shown := listed.get(each.rental.instance_id or 0)) is not None and shown.running and not shown.failed
         }
-        gone = [a.worker_id for a in done.plan.actions if isinstance(a, Destroy | Drain) and a.worker_id in held_against]
+        # The end of a drain is no verdict: that was given when the drain began.
+        ended = {each.worker_id for each in serving if each.rental.state is WorkerState.DRAINING}
+        verdicts = (
+            a
+            for a in done.plan.actions
+            if isinstance(a, Drain) or (isinstance(a, Destroy) and (a.fault or a.worker_id not in ended))
+        )
+        gone = [a.worker_id for a in verdicts if a.worker_id in held_against]
         if len(gone) > SILENT_AT_ONCE_MAX:
             raise Violated(f"{gone} were given up for a silence that everybody keeps")
 
