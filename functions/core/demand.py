@@ -37,6 +37,7 @@ PEAK_INTERVALS: Final = 10  # how finely the window of peaks is cut
 LOAD_LASTING_S: Final = 3_600.0
 SAMPLE_SPACING_S: Final = 5.0  # ticks that a waiting request wakes come closer
 SAMPLES_MAX: Final = 64
+ROOM_S_MIN: Final = 1.0  # where requests are to begin at once
 TOMBSTONE_KEPT_S: Final = 900.0
 
 
@@ -170,7 +171,7 @@ def add_sample(samples: tuple[DemandSample, ...], demand: Demand, *, now_s: floa
 
 
 def _bursts(snapshot: Snapshot, arrived_load: float, *, mean_cost: float, place: float, now_s: float) -> Bursts:
-    room_s = mean_cost / place if place > 0 else max(snapshot.group.target_queue_time / 2, 1.0)
+    room_s = mean_cost / place if place > 0 else max(snapshot.group.target_queue_time / 2, ROOM_S_MIN)
     load_per_s = burst_load_per_s(snapshot.state.samples, arrived_load=arrived_load, room_s=room_s, now_s=now_s)
     return with_burst(snapshot.state.bursts, load_per_s, now_s=now_s)
 

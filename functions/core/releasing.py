@@ -171,7 +171,8 @@ def _spare_serving(fleet: Fleet, need: Need, held: Balance) -> tuple[tuple[Actio
 
 def _spare_cold(fleet: Fleet, need: Need, held: Balance) -> tuple[Action, ...]:
     actions: list[Action] = []
-    stopped = (one for one in fleet.available(_S.STOPPED) if fleet.is_configured(one))
+    # As above: who cannot be spared at first never can.
+    stopped = (one for one in fleet.available(_S.STOPPED) if fleet.is_configured(one) and held.spares(fleet.perf(one)))
     for worker in _worst_first(fleet, stopped):
         perf, kept_s = fleet.perf(worker), _storage_paid_for_s(worker, need)
         if held.spares(perf) and held.load - perf >= _filled(worker, need, kept_s=kept_s, now_s=fleet.now_s):
@@ -183,9 +184,9 @@ def _spare_cold(fleet: Fleet, need: Need, held: Balance) -> tuple[Action, ...]:
 
 def _storage_paid_for_s(worker: Worker, need: Need) -> float:
     """Return for how long storage costs less than being short of the worker for one boot would."""
-    stopped, running = worker.rental.stopped_micro_usd_per_hour, worker.rental.running_micro_usd_per_hour
     if need.shortage_s <= 0:
         return 0.0
+    stopped, running = worker.rental.stopped_micro_usd_per_hour, worker.rental.running_micro_usd_per_hour
     return min(KEPT_S_MAX, need.shortage_s * running / stopped) if stopped > 0 else KEPT_S_MAX
 
 

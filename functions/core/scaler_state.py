@@ -185,10 +185,9 @@ class Bursts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SurgeWatch:
-    """Of a level of load, and of a state within it, since when its requests are watched, and how many were open at most."""
+    """Of a state, and of the level of load that it belongs to, since when it is watched, and how many were open at most."""
 
     since_s: float
-    level: str
     highest: int
     state: str = ""
 

@@ -52,11 +52,10 @@ def experienced(before: Surges, *, load_per_s: float, open_requests: int, horizo
     for one in watches:
         if now_s - one.since_s >= horizon_s:
             step = str(_step(one.highest))
-            counts = _with_count(_with_count(counts, one.level, step), one.state, step)
+            counts = _with_count(_with_count(counts, _level_of(one.state), step), one.state, step)
     watches = tuple(one for one in watches if now_s - one.since_s < horizon_s)
     if not watches or now_s - watches[-1].since_s >= horizon_s / 2:
-        level, state = _level(load_per_s), _state(load_per_s, open_requests)
-        watches = (*watches, SurgeWatch(since_s=now_s, level=level, state=state, highest=open_requests))
+        watches = (*watches, SurgeWatch(since_s=now_s, state=_state(load_per_s, open_requests), highest=open_requests))
     return Surges(watches=watches[-WATCHES_MAX:], counts=counts)
 
 
@@ -99,6 +98,10 @@ def _level(load_per_s: float) -> str:
 
 def _state(load_per_s: float, open_requests: int) -> str:
     return f"{_level(load_per_s)}/{_step(open_requests)}"
+
+
+def _level_of(state: str) -> str:
+    return state.partition("/")[0]
 
 
 def _step(open_requests: int) -> int:
