@@ -47,7 +47,7 @@ $(VASTLEGACY)/.ready: requirements/vastlegacy.txt $(VENV)/.ready
 setup: $(VENV)/.ready $(EMULATOR)/.ready $(VASTLEGACY)/.ready ## Install everything that is needed, from the locks
 
 .PHONY: demo
-demo: setup ## The whole system on this machine in under 3 minutes (ARGS="--json FILE")
+demo: setup ## The whole system on this machine in two to three minutes (ARGS="--json FILE")
 	@$(BIN)/python -m sandbox demo $(ARGS)
 
 .PHONY: sandbox
